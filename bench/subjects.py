@@ -1,0 +1,151 @@
+"""What is measured, and what it is measured against: Penstock, nginx as the floor, and the stub with nothing between."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .machine import Unmeasurable, child, cores, cpu_s, program, python
+from .traffic import UPSTREAM_KEY
+
+_START_S = 15.0
+_NGINX = """
+daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log crit;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off; tcp_nodelay on; keepalive_requests 100000000;
+  client_max_body_size 64m; client_body_buffer_size 1m;
+  client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
+  uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+  upstream stub {{ server 127.0.0.1:{upstream}; keepalive 2048; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{
+      proxy_pass http://stub; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something that answers calls on 127.0.0.1. `pid` is None for the stub itself."""
+
+    name: str
+    port: int
+    key: str
+    pid: int | None
+
+    def cpu_s(self) -> float:
+        return cpu_s(self.pid) if self.pid is not None else 0.0
+
+
+@contextmanager
+def stub() -> Iterator[Subject]:
+    """The stub in a process of its own, on the core of the load."""
+    with child(python("-m", "bench.stub"), cores()[1], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        words = process.stdout.readline()
+        if not words.strip().isdigit():
+            raise Unmeasurable(f"the stub did not start: {process.communicate()[1].strip()[-500:]}")
+        yield Subject("stub alone", int(words), UPSTREAM_KEY, None)
+
+
+@contextmanager
+def nginx(upstream_port: int) -> Iterator[Subject]:
+    """nginx as a reverse proxy, unbuffered, keeping its connections. Raises Unmeasurable."""
+    where, port = program("nginx"), free_port()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        config = Path(folder, "nginx.conf")
+        config.write_text(_NGINX.format(folder=folder, port=port, upstream=upstream_port))
+        with child([where, "-e", "stderr", "-p", folder, "-c", str(config)], cores()[0], stdout=subprocess.PIPE) as process:
+            await_accepting(process, port)
+            yield Subject("nginx", port, UPSTREAM_KEY, process.pid)
+
+
+@contextmanager
+def penstock(upstream_port: int, data: Path | None = None) -> Iterator[Subject]:
+    """The gateway as users start it, with all its layers, keys and its SQLite ledger. Raises Unmeasurable."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        ready = Path(folder, "ready.json")
+        argv = serve_command(upstream_port, data or Path(folder, "data"), ready)
+        with child(argv, cores()[0], env=environment(), stdout=subprocess.PIPE) as process:
+            await_file(process, ready)
+            told = json.loads(ready.read_text())
+            yield Subject("Penstock", int(told["url"].rpartition(":")[2].strip("/")), told["key"], int(told["pid"]))
+
+
+def serve_command(upstream_port: int, data: Path, ready: Path) -> list[str]:
+    upstream = f"http://127.0.0.1:{upstream_port}"
+    places = ["--upstream", upstream, "--data", str(data), "--ready-file", str(ready)]
+    return python("-c", "from penstock.faces.command import main; main()", "serve", "--port", "0", *places)
+
+
+def environment() -> Mapping[str, str]:
+    """The environment without anything that would change what is measured."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(("ANTHROPIC", "PENSTOCK"))
+    }
+    kept = {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
+    return {**kept, "ANTHROPIC_API_KEY": UPSTREAM_KEY}
+
+
+def await_file(process: subprocess.Popen[str], place: Path) -> float:
+    """Wait for a file to be there and whole; the moment it was, by the monotonic clock. Raises Unmeasurable."""
+    until = time.monotonic() + _START_S
+    while time.monotonic() < until:
+        if place.exists() and place.read_text().rstrip().endswith("}"):
+            return time.monotonic()
+        if process.poll() is not None:
+            break
+        time.sleep(0.001)
+    raise Unmeasurable(_last_words("penstock serve", process))
+
+
+def await_accepting(process: subprocess.Popen[str], port: int) -> float:
+    """Wait for a port to accept; the moment it did, by the monotonic clock. Raises Unmeasurable."""
+    until = time.monotonic() + _START_S
+    while time.monotonic() < until and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return time.monotonic()
+        time.sleep(0.001)
+    raise Unmeasurable(_last_words(process.args[0] if isinstance(process.args, list) else "a child", process))
+
+
+def _last_words(name: object, process: subprocess.Popen[str]) -> str:
+    if process.poll() is None:
+        return f"{name} was not ready within {_START_S:.0f} s"
+    errors = process.communicate()[1].strip().splitlines()
+    return f"{name} ended with code {process.returncode}: {errors[-1] if errors else 'it said nothing'}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def all_subjects() -> Iterator[tuple[list[Subject], list[str]]]:
+    """Penstock, nginx and the stub they both call, in this order; and why one is missing, where one is."""
+    missing: list[str] = []
+    with ExitStack() as exits:
+        upstream = exits.enter_context(stub())
+        found = []
+        for name, start in (("Penstock", penstock), ("nginx", nginx)):
+            try:
+                found.append(exits.enter_context(start(upstream.port)))
+            except Unmeasurable as reason:
+                missing.append(f"{name} is not measured: {reason}.")
+        yield [*found, upstream], missing

@@ -1,0 +1,127 @@
+"""What travels in: one request from one caller, and the trail its layers leave.
+
+A `Call` is frozen; a layer that changes it hands a changed copy onward
+(`msgspec.structs.replace`). The `Trail` is the exception on purpose: it is the one list that
+all copies of a call share, so that the outermost layer reads what the innermost one learned.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+import msgspec
+
+from .record import Record
+from .secret import Secret
+from .wire.messages import Endpoint, Request
+
+#: Header fields in the order they came, names in lower case, as on the wire otherwise.
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Fact(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """Something a layer did or learned, named by a past participle and defined beside its layer."""
+
+    #: Whether an upstream may have billed something because of it.
+    may_cost: ClassVar[bool] = False
+
+    def mark(self, record: Record) -> None:
+        """Write this fact's columns on the call's record. Most facts have none."""
+
+    def told(self) -> str:
+        """This fact as one sentence, for `penstock explain`."""
+        return repr(self)
+
+
+F = TypeVar("F", bound=Fact)
+
+
+class Trail(list[Fact]):
+    """The facts of one call, in the order they happened."""
+
+    __slots__ = ()
+
+    def last(self, kind: type[F]) -> F | None:
+        for fact in reversed(self):
+            if isinstance(fact, kind):
+                return fact
+        return None
+
+
+class Tags(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the caller says the call is for."""
+
+    feature: str | None = None
+    user: str | None = None
+    session: str | None = None
+    segment: str | None = None
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who is asking, as the identity layer established it."""
+
+    environment: str
+    key_id: str | None = None
+    tier: str | None = None
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """How long each phase of an attempt may take, in seconds; `total_s` covers them all."""
+
+    connect_s: float = 5.0
+    first_byte_s: float = 600.0
+    idle_s: float = 300.0
+    total_s: float = 3600.0
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where an attempt goes: an upstream, and the key it is paid with.
+
+    `url` is scheme, host, optional port and optional path prefix. With `key` None the caller's
+    own credential is sent on, as in process under an SDK client that already holds one.
+    """
+
+    name: str
+    url: str
+    key: Secret | None = None
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What routing decided: the targets to try, in order."""
+
+    targets: tuple[Target, ...]
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request from one caller.
+
+    `began` is on the monotonic clock in seconds; `began_at_us` is Unix time in microseconds.
+    `request` is the partial view of a JSON body, None where the endpoint has none or the body is not
+    one; admission turns the latter into a refusal. `target` is set by a face that knows where the call
+    must go (in process: the SDK client's own base URL) and left None where routing chooses.
+    """
+
+    id: str
+    face: str
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    body: bytes
+    endpoint: Endpoint
+    request: Request | None
+    began: float
+    began_at_us: int
+    trail: Trail
+    tags: Tags = Tags()
+    timeouts: Timeouts = Timeouts()
+    target: Target | None = None
+    caller: Caller | None = None
+    plan: Plan | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header field, by lower-case name."""
+        for field, value in self.headers:
+            if field == name:
+                return value
+        return None

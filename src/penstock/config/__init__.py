@@ -1,0 +1,1 @@
+"""One TOML file, one frozen dataclass per section; secrets by reference only."""

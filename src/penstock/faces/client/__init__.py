@@ -1,0 +1,5 @@
+"""The face under the official SDK: `penstock.wrap`."""
+
+from .wrapping import wrap
+
+__all__ = ["wrap"]

@@ -1,0 +1,63 @@
+"""From a Reply to a response of the SDK's HTTP library."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from ...call import Call, Headers
+from ...errors import UpstreamFailed
+from ...layer import Next
+from ...layers.per_call.ledger import Settled
+from ...ports import Clock
+from ...reply import Reply
+from ...wire.prices import usd
+from .kit import HttpModule
+
+
+async def answered(core: Next, call: Call, *, is_stream: bool) -> tuple[Reply, bytes | None]:
+    """The reply, and its whole body unless that is wanted as it comes.
+
+    Raises what the core raises, and UpstreamFailed also for a JSON body that ended early: nothing in it could tell
+    the caller so.
+    """
+    reply = await core(call)
+    if is_stream:
+        return reply, None
+    content = await reply.read()
+    ending = reply.ending
+    if ending is not None and isinstance(ending.error, UpstreamFailed) and not reply.answer.is_stream:
+        raise ending.error
+    return reply, content
+
+
+def whole_response(
+    http: HttpModule, clock: Clock, request: Any, call: Call, status: int, headers: Headers, content: bytes
+) -> Any:
+    """A response that has been read."""
+    response = http.Response(status, headers=list(headers), stream=http.ByteStream(content), request=request)
+    if not any(name == b"content-encoding" for name, _ in headers):
+        response._content = content  # what `read` sets, here without its five generators
+    response.read()  # at once where that was the right name
+    response.is_closed = response.is_stream_consumed = True
+    response.elapsed = timedelta(seconds=clock.now() - call.began)
+    return response
+
+
+def streaming_response(http: HttpModule, clock: Clock, request: Any, call: Call, reply: Reply, stream: Any) -> Any:
+    """A response whose body is still to come. Its `elapsed` is the time to its head."""
+    response = http.Response(reply.status, headers=list(headers_of(call, reply)), stream=stream, request=request)
+    response.elapsed = timedelta(seconds=clock.now() - call.began)
+    return response
+
+
+def headers_of(call: Call, reply: Reply) -> Headers:
+    """The upstream's fields, the call's id, and its cost where the body is at hand."""
+    told = [*reply.headers, (b"x-penstock-call-id", call.id.encode())]
+    if reply.ending is not None:
+        settled = call.trail.last(Settled)
+        if settled is not None and settled.nano is not None:
+            told.append((b"x-penstock-cost-usd", usd(settled.nano).encode()))
+        elif settled is not None:
+            told.append((b"x-penstock-cost-basis", settled.basis.encode()))
+    return tuple(told)

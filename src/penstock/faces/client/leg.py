@@ -1,0 +1,127 @@
+"""The user's own HTTP client as the upstream leg.
+
+Used where a client came with its own `http_client`, or with proxies from the environment: what it is set up
+with (proxies, mounts, certificates, hooks, auth) keeps working, because it still sends every request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import UpstreamFailed
+from ...ports import Incoming, Outgoing
+from .kit import HttpClient, HttpModule, Kit
+
+
+def has_own_leg(client: HttpClient) -> bool:
+    """Whether an HTTP client carries a set-up of the user's, rather than only the SDK's defaults."""
+    kind = type(client)
+    is_default = kind.__name__ in ("SyncHttpxClientWrapper", "AsyncHttpxClientWrapper") and kind.__module__.startswith(
+        "anthropic."
+    )
+    # Private to the HTTP library, and the only place where proxies of the environment show.
+    proxies = getattr(client, "_mounts", {})
+    return not is_default or any(transport is not None for transport in proxies.values())
+
+
+class BlockingLeg:
+    """An Upstream over the user's blocking client."""
+
+    def __init__(self, kit: Kit, client: HttpClient) -> None:
+        self._http, self._client = kit.http, client
+
+    async def send(self, request: Outgoing) -> Incoming:
+        try:
+            response = self._client.send(_request(self._http, request), stream=True)
+        except self._http.TransportError as error:
+            raise _failed(error, request.url, has_head=False) from error
+        return Incoming(response.status_code, headers_back(response), BlockingSource(self._http, response, request.url))
+
+    async def aclose(self) -> None:
+        """Nothing: the client is its owner's to close."""
+
+
+class LoopLeg:
+    """An Upstream over the user's async client."""
+
+    def __init__(self, kit: Kit, client: HttpClient) -> None:
+        self._http, self._client = kit.http, client
+
+    async def send(self, request: Outgoing) -> Incoming:
+        try:
+            response = await self._client.send(_request(self._http, request), stream=True)
+        except self._http.TransportError as error:
+            raise _failed(error, request.url, has_head=False) from error
+        return Incoming(response.status_code, headers_back(response), LoopSource(self._http, response, request.url))
+
+    async def aclose(self) -> None:
+        """Nothing: the client is its owner's to close."""
+
+
+class BlockingSource:
+    def __init__(self, http: HttpModule, response: Any, url: str) -> None:
+        self._http, self._response, self._url = http, response, url
+        self._chunks = response.iter_raw()
+
+    async def __anext__(self) -> bytes:
+        try:
+            for chunk in self._chunks:
+                return bytes(chunk)
+        except self._http.TransportError as error:
+            raise _failed(error, self._url, has_head=True) from error
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self._response.close()
+
+
+class LoopSource:
+    def __init__(self, http: HttpModule, response: Any, url: str) -> None:
+        self._http, self._response, self._url = http, response, url
+        self._chunks = response.aiter_raw()
+
+    async def __anext__(self) -> bytes:
+        try:
+            return bytes(await self._chunks.__anext__())
+        except self._http.TransportError as error:
+            raise _failed(error, self._url, has_head=True) from error
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+def _request(http: HttpModule, request: Outgoing) -> Any:
+    timeouts = request.timeouts
+    phases = {
+        "connect": timeouts.connect_s,
+        "pool": timeouts.connect_s,
+        "read": timeouts.first_byte_s,
+        "write": timeouts.first_byte_s,
+    }
+    return http.Request(
+        request.method,
+        request.url + request.path,
+        headers=list(request.headers),
+        content=request.body,
+        extensions={"timeout": phases},
+    )
+
+
+def headers_back(response: Any) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple([(name.lower(), value) for name, value in response.headers.raw])
+
+
+def _failed(error: Exception, url: str, *, has_head: bool) -> UpstreamFailed:
+    """A failure of the HTTP library in our terms; its class names are the same in both libraries."""
+    name = type(error).__name__
+    if name in ("ConnectTimeout", "PoolTimeout"):
+        code = "connect_timeout"
+    elif name.endswith("Timeout"):
+        code = "idle_timeout" if has_head else "first_byte_timeout"
+    elif name in ("ConnectError", "ProxyError", "UnsupportedProtocol"):
+        code = "connect_failed"
+    elif name == "RemoteProtocolError":
+        code = "cut" if has_head else "reset"
+    else:
+        code = "reset"
+    return UpstreamFailed(f"{url}: {name}: {error}".rstrip(": "), code=code)

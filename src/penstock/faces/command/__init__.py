@@ -1,0 +1,44 @@
+"""The command line: one file per verb group, and here only how they hang together.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 done, and the answer is no (no such call, findings);
+2 it cannot be done as asked: the message names the fault, the place and the fix.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ...errors import PenstockError
+from . import config, explain, keys, report, serve, simulator
+
+app = typer.Typer(
+    name="penstock",
+    help="The production layer for the Claude API.",
+    epilog="Start with `penstock serve`: without a key it runs against a built-in simulator of the API.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("serve")(serve.serve)
+app.command("simulator")(simulator.simulator)
+app.command("report")(report.report)
+app.command("explain")(explain.explain)
+app.add_typer(keys.app, name="keys")
+app.add_typer(config.app, name="config")
+
+
+def main() -> None:
+    """Run the verb named on the command line, and exit."""
+    try:
+        app()
+    except PenstockError as error:
+        print(f"penstock: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

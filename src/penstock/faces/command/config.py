@@ -1,0 +1,37 @@
+"""`penstock config`: is it right, and what does it come to."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from ...config.show import describe, toml
+from ...config.load import open_config
+from ...config.schema import check_for_gateway
+from .options import ConfigOption, DataOption, JsonOption
+
+app = typer.Typer(help="Check the config, or show what it comes to.", no_args_is_help=True)
+
+
+@app.command("check")
+def check(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Read the config, follow its references and say what is wrong, with file, line and fix. Exit code 2 if so."""
+    loaded = open_config(config, overrides={"data": data})
+    check_for_gateway(loaded.config)
+    for upstream in loaded.config.upstreams.values():
+        for reference in upstream.keys:
+            loaded.secrets.resolve(reference)
+    place = str(loaded.file) if loaded.file else None
+    if as_json:
+        print(json.dumps({"ok": True, "file": place, "upstreams": list(loaded.config.upstreams)}))
+    else:
+        goes = ", ".join(loaded.config.upstreams) or "none yet: `penstock serve` will use the built-in simulator"
+        print(f"{place or 'No config file: all defaults'}. Sound. Upstreams: {goes}.")
+
+
+@app.command("show")
+def show(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """The config as it is in force, defaults included. Secrets are shown as the references they are."""
+    settings = open_config(config, overrides={"data": data}).config
+    print(json.dumps(describe(settings), indent=2) if as_json else toml(settings))

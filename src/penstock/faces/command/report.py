@@ -1,0 +1,95 @@
+"""`penstock report`: what calls cost, how long they took and how they ended."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from ...ports.blocking import BlockingClock
+from ...stores import report as tool
+from ...stores.reading import GROUPABLE
+from .options import ConfigOption, DataOption, JsonOption, listed, moment_us, opened, span_us
+
+
+def report(
+    by: Annotated[
+        str | None, typer.Option(metavar="LABELS", help=f"Group by, with commas: {', '.join(sorted(GROUPABLE))}.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="From when: `24h`, `7d`, `2026-11-01`. Default: all.")] = None,
+    until: Annotated[str | None, typer.Option(help="Up to when; the same forms.")] = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: the groups, or the totals without --by.")] = False,
+) -> None:
+    """Cost, tokens, latency percentiles and errors, in all and by group."""
+    now_us = BlockingClock.wall_us()
+    made = tool.report(
+        opened(config, data).data,
+        listed(by),
+        since_us=_from(since, "--since", now_us),
+        until_us=_from(until, "--until", now_us),
+    )
+    if as_json:
+        print(json.dumps(made, indent=2))
+    elif as_csv:
+        rows = tool.flattened(made["groups"] if by else [made["totals"]])
+        if rows:
+            writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        _show(made, listed(by))
+
+
+def _from(text: str | None, option: str, now_us: int) -> int | None:
+    if text is None:
+        return None
+    span = span_us(text)
+    return now_us - span if span is not None else moment_us(text, option)
+
+
+def _show(made: dict[str, Any], by: list[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in by:
+        table.add_column(name, overflow="fold")
+    for heading in ("calls", "errors", "cost $", "input", "written", "read", "output", "p50 ms", "p95", "p99"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in made["groups"]:
+        table.add_row(*[_label(row[name]) for name in by], *_cells(row))
+    if made["groups"]:
+        table.add_section()
+    table.add_row(*["all" if place == 0 else "" for place in range(len(by))], *_cells(made["totals"]))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 400  # a pipe has no edge to fold at
+    console.print(table)
+    unpriced = made["totals"]["unpriced"]
+    if unpriced:
+        print(
+            f"{unpriced} calls have no known cost and are not in the sum: unknown models, batches not yet billed, or "
+            "calls whose usage was never seen. `penstock report --by model,ending` shows which.",
+            file=sys.stderr,
+        )
+
+
+def _label(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    latency = row["latency_ms"] or {}
+    return [
+        f"{row['calls']:,}",
+        f"{row['errors']:,}",
+        row["cost_usd"],
+        *[f"{row[name]:,}" for name in tool.COLUMNS[4:]],
+        *[f"{latency[p]:,.1f}" if p in latency else "-" for p in ("p50", "p95", "p99")],
+    ]

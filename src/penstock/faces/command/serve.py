@@ -1,0 +1,156 @@
+"""`penstock serve`: the gateway, from config to last call."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...call import Target
+from ...config.load import Loaded, open_config
+from ...config.schema import Config, check_for_gateway
+from ...errors import ConfigError, PenstockError
+from ...secret import Secret
+from .first_key import first_key
+from .options import ConfigOption, DataOption
+
+#: Sent to upstreams that ask for no key, in the place of the caller's Penstock key, which no upstream may see.
+NO_KEY = "no-key"
+KEY_VARIABLE = "ANTHROPIC_API_KEY"
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on. Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 0 takes any free one. Default: 8787.")] = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where calls go, instead of the config's upstreams. Its key: ANTHROPIC_API_KEY."),
+    ] = None,
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Write {url, key, pid, upstream} there once calls are accepted."),
+    ] = None,
+) -> None:
+    """Serve the Claude API on a local address: with keys, records and prices.
+
+    Without an API key in the environment or the config, the built-in simulator is the upstream. SIGTERM and Ctrl-C let
+    calls under way end first; SIGHUP reads the config again.
+    """
+    with ExitStack() as stack:
+        options = {"data": data, "gateway.host": host, "gateway.port": port}
+        loaded = _opened(config, options, upstream)
+        simulator = None
+        if not loaded.config.upstreams:
+            from ...simulator import running
+
+            simulator = stack.enter_context(running(accept_any=True)).url
+            upstream = simulator
+            loaded = _opened(config, options, simulator)
+        logging.basicConfig(
+            level=loaded.config.log.level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        target = _target(loaded)
+
+        def reread() -> tuple[Config, Target]:
+            again = _opened(config, options, upstream)
+            return again.config, _target(again)
+
+        from ..gateway.house import House
+        from ..gateway.server import run_loop
+
+        house = House(loaded.config, target, reread)
+        key, is_new = first_key(loaded.config)
+
+        def ready(bound_host: str, bound_port: int) -> None:
+            url = _url(bound_host, bound_port)
+            print(_welcome(url, key, is_new, target.url, is_simulated=simulator is not None), flush=True)
+            if ready_file is not None:
+                _write_ready(ready_file, {"url": url, "key": key, "pid": os.getpid(), "upstream": target.url})
+
+        run_loop(house.run(ready))
+
+
+def _opened(config: Path | None, options: dict[str, Any], upstream: str | None) -> Loaded:
+    overrides = dict(options)
+    if upstream is not None:
+        known = open_config(config, overrides=options).secrets
+        has_key = bool(known.environ.get(KEY_VARIABLE) or known.dotenv.get(KEY_VARIABLE))
+        given = {"kind": "compatible", "url": upstream, "keys": [f"env:{KEY_VARIABLE}"] if has_key else []}
+        overrides |= {"upstreams": {"given": given}, "routing.default": "given"}
+    return open_config(config, overrides=overrides)
+
+
+def _target(loaded: Loaded) -> Target:
+    """The default upstream with its key resolved. Raises ConfigError."""
+    config = loaded.config
+    check_for_gateway(config)
+    name = config.default_upstream
+    if name is None:
+        raise ConfigError("There is no upstream.", code="no_upstream", fix="Add [upstreams.anthropic] with its keys.")
+    chosen = config.upstreams[name]
+    if chosen.keys:
+        key = loaded.secrets.resolve(chosen.keys[0])
+    else:
+        key = Secret(NO_KEY) if config.identity.keys_required else None
+    return Target(name, chosen.url.rstrip("/"), key)
+
+
+def _url(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def _write_ready(path: Path, ready: dict[str, Any]) -> None:
+    """All of the file or nothing, readable by its owner alone: it holds a key. Raises PenstockError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
+            json.dump(ready, file)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise PenstockError(
+            f"The ready file {path} cannot be written: {error.strerror}.",
+            layer="gateway",
+            code="ready_file",
+            fix="Name a place that can be written.",
+        ) from error
+
+
+def _welcome(url: str, key: str | None, is_new: bool, upstream: str, *, is_simulated: bool) -> str:
+    """What a newcomer needs: where it is, a key, and three things to paste."""
+    if is_simulated:
+        goes = "the built-in simulator (no ANTHROPIC_API_KEY is set: answers are made up, prices are not)"
+    else:
+        goes = upstream
+    if key is None:
+        held = "as you made it with `penstock keys create` (keys are shown once)"
+    else:
+        held = f"{key}{'  (created just now)' if is_new else ''}"
+    shown = key or "pk_…"
+    return f"""Penstock serves the Claude API.
+
+  base URL   {url}
+  key        {held}
+  upstream   {goes}
+
+Paste one of these into another terminal:
+
+  curl {url}/v1/messages -H "x-api-key: {shown}" -H "anthropic-version: 2023-06-01" \\
+    -H "content-type: application/json" \\
+    -d '{{"model": "claude-haiku-4-5", "max_tokens": 64, "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+  python -c 'from anthropic import Anthropic; print(Anthropic(base_url="{url}", api_key="{shown}").messages.create(
+    model="claude-haiku-4-5", max_tokens=64, messages=[{{"role": "user", "content": "Hello"}}]).content[0].text)'
+
+  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={shown} claude
+
+Then: penstock report        Ctrl-C ends it, after calls under way."""

@@ -1,0 +1,1 @@
+"""The gateway face: an Anthropic-compatible HTTP endpoint in front of the core."""

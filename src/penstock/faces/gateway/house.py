@@ -1,0 +1,132 @@
+"""Where a gateway is put together from its config, runs, reloads and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from ...call import Target
+from ...config.schema import Config
+from ...errors import ConfigError, StoreFailed
+from ...pipeline import build
+from ...ports import Keys, Ports, Upstream
+from ...ports.blocking import SystemChance
+from ...ports.loop import LoopClock
+from ...ports.origin import PoolLimits
+from ...ports.pool import LoopPool
+from ...stores.keys import LoopKeyCache
+from ...stores.memory import MemoryKeys
+from ...stores.sqlite import SqliteLedger
+from .. import compose
+from .api import Api
+from .app import Gateway
+from .limits import ServerLimits
+from .server import Server
+
+log = logging.getLogger("penstock.gateway")
+
+#: What a reload cannot change, because it is held open: it takes a restart.
+_FIXED = ("data", "gateway", "stores", "records")
+
+
+class House:
+    """One gateway process. Made blocking, before the loop runs, so that faults show at once.
+
+    `reread` loads config and upstream again for a reload. Raises ConfigError and StoreFailed.
+    """
+
+    def __init__(self, config: Config, target: Target, reread: Callable[[], tuple[Config, Target]]) -> None:
+        self.config, self._reread = config, reread
+        clock, self._chance = LoopClock(), SystemChance()
+        self._ledger = compose.ledger(config, clock)
+        if isinstance(self._ledger, SqliteLedger):
+            self._ledger.start()
+        self._keys = LoopKeyCache(config.data, clock) if config.identity.keys_required else None
+        keys: Keys = self._keys or MemoryKeys()
+        self._upstream = _upstream(config)
+        self._ports = Ports(clock, self._chance, self._upstream, self._ledger, keys)
+        self.gateway = Gateway(
+            build(config, self._ports, target, compose.price_book(config)),
+            self._ports,
+            compose.timeouts(config),
+            Api(config, self._ports),
+            drains_on_hangup=config.transport.on_hangup == "drain",
+        )
+
+    async def run(self, ready: Callable[[str, int], None]) -> None:
+        """Serve until told to stop, then let every call under way end. Raises CannotListen."""
+        own = self.config.gateway
+        server = Server(
+            self.gateway,
+            own.host,
+            own.port,
+            clock=self._ports.clock,
+            new_id=lambda: self._chance.id("call"),
+            limits=ServerLimits(
+                header_bytes_max=own.header_bytes_max,
+                header_read_s=own.header_read_s,
+                body_idle_s=own.body_idle_s,
+                keep_alive_s=own.keep_alive_s,
+                connections_max=own.connections_max,
+            ),
+            body_bytes_max=self._body_bytes_max,
+            ready=ready,
+            reload=self._reload,
+            grace_s=own.grace_s,
+        )
+        self.gateway.is_draining = lambda: server.is_draining
+        try:
+            await server.run()
+        finally:
+            await self._upstream.aclose()
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self._keys is not None:
+            self._keys.close()
+        if isinstance(self._ledger, SqliteLedger):
+            try:
+                self._ledger.close_store()
+            except StoreFailed as error:
+                log.error("%s The journal keeps what is missing; the next start folds it.", error)
+
+    def _body_bytes_max(self, path: str) -> int:
+        own = self.config.gateway
+        if path.startswith("/v1/messages/batches"):
+            return own.batch_body_bytes_max
+        return own.file_body_bytes_max if path.startswith("/v1/files") else own.body_bytes_max
+
+    def _reload(self) -> None:
+        """On SIGHUP: a new pipeline for calls to come; calls under way keep the old one. A bad config changes nothing."""
+        try:
+            config, target = self._reread()
+        except ConfigError as error:
+            log.error("reload refused, the old config stays: %s", error)
+            return
+        kept = {name: getattr(self.config, name) for name in _FIXED}
+        fixed = [name for name in _FIXED if getattr(config, name) != kept[name]]
+        if fixed:
+            log.warning("reload: %s cannot change while running and stays as it was; restart for it", ", ".join(fixed))
+        config = replace(config, **kept, transport=replace(config.transport, backend=self.config.transport.backend))
+        core = build(config, self._ports, target, compose.price_book(config))
+        self.gateway.swap(core, compose.timeouts(config), drains_on_hangup=config.transport.on_hangup == "drain")
+        self.config = config
+        log.info("reloaded")
+
+
+def _upstream(config: Config) -> Upstream:
+    own = config.transport
+    limits = PoolLimits(connections_max=own.connections_max, idle_max=own.idle_connections_max)
+    if own.backend == "pool":
+        return LoopPool(limits)
+    try:
+        from ...ports.aio import AioPool
+    except ImportError as error:
+        raise ConfigError(
+            '[transport] backend is "aiohttp", which is not installed.',
+            code="missing_extra",
+            fix="pip install 'penstock[aiohttp]', or leave the backend out.",
+        ) from error
+    return AioPool(limits)

@@ -1,0 +1,183 @@
+"""Transport: out and back.
+
+Writes the intent, sends the bytes as they came but for the fields that belong to one hop or to Penstock, and turns the
+answer's head into a Reply. An answer of any status is a Reply; only no answer is an error.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ...call import Call, Fact, Headers, Target
+from ...errors import StoreFailed, Unavailable, UpstreamFailed
+from ...layer import Next  # noqa: F401  (the type this layer implements, as the innermost)
+from ...ports import Outgoing, Ports
+from ...record import Intent, Record
+from ...reply import Reply
+from ...wire.reading import reading
+
+#: RFC 9110 §7.6.1, and what the port writes itself.
+_ONE_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_NOT_SENT = _ONE_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
+_CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+
+
+class Answered(Fact, frozen=True):
+    """An upstream answered. Times in microseconds since the call began."""
+
+    upstream: str
+    status: int
+    sent_us: int
+    head_us: int
+    request_id: str | None = None
+    may_cost = True
+
+    def mark(self, record: Record) -> None:
+        record.upstream, record.upstream_request_id, record.upstream_us = self.upstream, self.request_id, self.sent_us
+        record.attempts += 1
+
+    def told(self) -> str:
+        took_ms = (self.head_us - self.sent_us) / 1000
+        named = f", request {self.request_id}" if self.request_id else ""
+        return f"{self.upstream} answered {self.status} after {took_ms:.1f} ms{named}."
+
+
+class Broken(Fact, frozen=True):
+    """An upstream gave no answer. Times in microseconds since the call began."""
+
+    upstream: str
+    code: str
+    message: str
+    sent_us: int
+    broken_us: int
+    may_cost: bool = True
+
+    def mark(self, record: Record) -> None:
+        record.upstream, record.upstream_us = self.upstream, self.sent_us
+        record.attempts += 1
+
+    def told(self) -> str:
+        return f"{self.upstream} gave no answer after {(self.broken_us - self.sent_us) / 1000:.1f} ms: {self.message}"
+
+
+class Transport:
+    """The innermost layer."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._places: dict[str, tuple[str, str]] = {}
+
+    async def __call__(self, call: Call) -> Reply:
+        assert call.plan is not None, "routing stands above transport"
+        target = call.plan.targets[0]
+        await self._note_intent(call, target)
+        origin, prefix = self._place(target.url)
+        path = f"{prefix}{call.path}?{call.query}" if call.query else prefix + call.path
+        outgoing = Outgoing(call.method, origin, path, _headers_out(call, target), call.body, call.timeouts)
+        clock, began = self._ports.clock, call.began
+        sent_us = round((clock.now() - began) * 1_000_000)
+        try:
+            incoming = await self._ports.upstream.send(outgoing)
+        except BaseException as error:
+            code, said = (
+                (error.code, error.message) if isinstance(error, UpstreamFailed) else ("left", "the caller hung up")
+            )
+            broken_us = round((clock.now() - began) * 1_000_000)
+            # Without a connection no request left, and nothing can have been billed.
+            may_cost = code not in ("connect_failed", "connect_timeout", "closed")
+            call.trail.append(Broken(target.name, code, said, sent_us, broken_us, may_cost))
+            raise
+        head_us = round((clock.now() - began) * 1_000_000)
+        headers, request_id = _headers_back(incoming.headers)
+        call.trail.append(Answered(target.name, incoming.status, sent_us, head_us, request_id))
+        return Reply(
+            incoming.status,
+            headers,
+            incoming.source,
+            reading=reading(call.endpoint, incoming.status, incoming.headers),
+            request_id=request_id or call.id,
+        )
+
+    async def _note_intent(self, call: Call, target: Target) -> None:
+        request, caller, tags = call.request, call.caller, call.tags
+        intent = Intent(
+            call_id=call.id,
+            began_at_us=call.began_at_us,
+            face=call.face,
+            method=call.method,
+            path=call.path,
+            endpoint=call.endpoint.name,
+            upstream=target.name,
+            model_asked=request.model if request is not None else None,
+            is_stream=request is not None and request.stream,
+            key_id=caller.key_id if caller is not None else None,
+            environment=caller.environment if caller is not None else None,
+            feature=tags.feature,
+            user=tags.user,
+            session=tags.session,
+            segment=tags.segment,
+        )
+        try:
+            await self._ports.ledger.open(intent)
+        except StoreFailed as error:
+            raise Unavailable(
+                f"The ledger cannot be written, so nothing may be spent: {error.message}",
+                layer="ledger",
+                code="ledger_unavailable",
+                fix="Retry shortly; the operator should look at the data folder.",
+                retry_after_s=5,
+            ) from error
+
+    def _place(self, url: str) -> tuple[str, str]:
+        """An upstream's origin and path prefix."""
+        place = self._places.get(url)
+        if place is None:
+            parts = urlsplit(url)
+            place = self._places[url] = (f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"))
+        return place
+
+
+def _headers_out(call: Call, target: Target) -> Headers:
+    """The caller's fields, less those of this hop and Penstock's own, with the credential replaced.
+
+    `accept-encoding` is always identity: usage is read from the bytes as they pass.
+    """
+    dropped = _NOT_SENT | _CREDENTIALS if target.key is not None else _NOT_SENT
+    connection = call.header(b"connection")
+    if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
+        dropped = dropped | {name.strip().lower() for name in connection.split(b",")}
+    kept = [
+        field for field in call.headers if field[0] not in dropped and not field[0].startswith(b"x-penstock-")
+    ]
+    if target.key is not None:
+        key = target.key.reveal()
+        # The caller's own way is kept: upstreams that only speak the Messages format may know but one.
+        if call.header(b"authorization") is not None or key.startswith("sk-ant-oat"):
+            kept.append((b"authorization", b"Bearer " + key.encode()))
+        else:
+            kept.append((b"x-api-key", key.encode()))
+    kept.append((b"accept-encoding", b"identity"))
+    return tuple(kept)
+
+
+def _headers_back(headers: Headers) -> tuple[Headers, str | None]:
+    """The answer's fields less those of one hop, and its `request-id`."""
+    request_id, dropped = None, _ONE_HOP
+    for name, value in headers:
+        if name == b"request-id":
+            request_id = value.decode("latin-1")
+        elif name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
+            dropped = dropped | {part.strip().lower() for part in value.split(b",")}
+    return tuple([field for field in headers if field[0] not in dropped]), request_id

@@ -1,0 +1,38 @@
+"""The life of a call, in order, on one screen. The only place where the order is written."""
+
+from __future__ import annotations
+
+from .call import Target
+from .config.schema import Config
+from .layer import Layer, Next, stack
+from .layers.per_attempt.transport import Transport
+from .layers.per_call.admission import Admission
+from .layers.per_call.identity import Identity
+from .layers.per_call.ledger import Ledger
+from .layers.per_call.routing import Routing
+from .ports import Ports
+from .wire.prices import PriceBook
+
+
+def build(config: Config, ports: Ports, default: Target, prices: PriceBook) -> Next:
+    """The core as one function from call to reply, with `default` as the upstream of calls that name none."""
+    once_per_attempt = stack(
+        [
+            # context: does it fit the model chosen
+            # caching: where the cache marks go
+            # pacing: the upstream's own limits
+            # inspection: is the answer whole, allowed and usable
+        ],
+        end=Transport(ports),
+    )
+    once_per_call: list[Layer] = [
+        Ledger(prices, ports),
+        Identity(config.identity, config.environment, ports),
+        Routing(default),
+        Admission(config.admission, prices, refuses_unpriced=config.prices.unknown_model == "refuse"),
+        # replay: answered already?
+        # limits: may this caller go now
+        # budgets: can they afford it: hold, then settle
+        # resilience: retry, deadline, breaker, fallback   <- the hinge
+    ]
+    return stack(once_per_call, end=once_per_attempt)

@@ -1,0 +1,204 @@
+"""What travels back. The only code in the package that iterates a response body.
+
+A layer never wraps the body: it attaches a `Tap`, which watches, or the one `Gate`, which may hold back or
+replace. `ended` runs exactly once for each tap, whether the body completes, fails, is cut short, or is
+abandoned by its reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, Protocol, Self
+
+import msgspec
+
+from .errors import PenstockError, UpstreamFailed, error_body
+from .wire.messages import Answer, Reading
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Source(Protocol):
+    """A response body, chunk by chunk as it came. `aclose` gives the connection up or back; twice is safe."""
+
+    async def __anext__(self) -> bytes: ...
+    async def aclose(self) -> None: ...
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How a reply ended, and the error that ended it, if one did."""
+
+    kind: Literal["complete", "refused", "failed", "truncated", "abandoned"]
+    error: BaseException | None = None
+
+
+class Tap:
+    """Watches one reply. `saw` never blocks; `ended` runs exactly once, however the body ends."""
+
+    def saw(self, chunk: bytes) -> None: ...
+
+    async def ended(self, ending: Ending) -> None: ...
+
+
+class Gate(Protocol):
+    """May hold back or replace what the caller gets. At most one per reply."""
+
+    def passed(self, chunk: bytes) -> bytes:
+        """What to let through now; empty to hold back."""
+        ...
+
+    def flushed(self, ending: Ending) -> bytes:
+        """What was still held back, at the end."""
+        ...
+
+
+class Reply:
+    """A status, header fields and one body.
+
+    Iterate it to the end, or `aclose()` it: one of the two settles it. `reading` follows the bytes as they
+    pass and knows the answer's usage, stop reason and whether it is whole.
+    """
+
+    __slots__ = ("_ending", "_gate", "_source", "_tail", "_taps", "headers", "reading", "request_id", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        source: Source,
+        *,
+        reading: Reading,
+        request_id: str,
+    ) -> None:
+        self.status, self.headers, self.reading, self.request_id = status, headers, reading, request_id
+        self._source = source
+        self._taps: list[Tap] = []
+        self._gate: Gate | None = None
+        self._ending: Ending | None = None
+        self._tail = b""
+
+    @property
+    def answer(self) -> Answer:
+        """What the body has shown so far."""
+        return self.reading.answer
+
+    @property
+    def ending(self) -> Ending | None:
+        """How it ended; None while it is open."""
+        return self._ending
+
+    def tap(self, tap: Tap) -> Self:
+        self._taps.append(tap)
+        return self
+
+    def gate(self, gate: Gate) -> Self:
+        if self._gate is not None:
+            raise AssertionError("a reply has at most one gate")
+        self._gate = gate
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            if self._ending is not None:
+                raise StopAsyncIteration
+            try:
+                chunk = await self._source.__anext__()
+            except StopAsyncIteration:
+                await self._finish()
+                if self._tail:
+                    return self._tail
+                raise
+            except UpstreamFailed as error:
+                await self._finish(error)
+                if self._tail:
+                    return self._tail
+                raise
+            except BaseException as error:  # the reader is being cancelled, or the source has a bug
+                await self._abandon(error)
+                raise
+            self.reading.feed(chunk)
+            for tap in self._taps:
+                tap.saw(chunk)
+            if self._gate is not None:
+                chunk = self._gate.passed(chunk)
+            if chunk:
+                return chunk
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        first = await anext(self, b"")
+        rest = [chunk async for chunk in self]
+        return b"".join([first, *rest]) if rest else first
+
+    async def aclose(self) -> None:
+        """Give the body up. The upstream is let go first, then the taps settle."""
+        if self._ending is None:
+            await self._abandon(None)
+
+    async def _abandon(self, error: BaseException | None) -> None:
+        try:
+            await self._source.aclose()
+        finally:
+            await self._end(Ending("failed" if isinstance(error, Exception) else "abandoned", error))
+
+    async def _finish(self, error: UpstreamFailed | None = None) -> None:
+        """The source has no more: settle, and leave in `_tail` what the caller must still be told.
+
+        A stream the API did not finish gets an `error` event as its last, because clients take a clean
+        end for success.
+        """
+        self.reading.finish()
+        if error is None and not self.answer.is_whole:
+            error = UpstreamFailed("The answer ended before it was complete.", code="cut", fix="Retry the call.")
+            ending = Ending("truncated", error)
+        elif error is not None:
+            ending = Ending("truncated" if error.code == "cut" else "failed", error)
+        elif self.answer.error_type is not None:
+            ending = Ending("failed")
+        else:
+            ending = Ending("complete")
+        tail = self._gate.flushed(ending) if self._gate is not None else b""
+        if error is not None:
+            tail += self.reading.closing(error_body(error, self.request_id, error.type))
+        self._tail = tail
+        await self._end(ending)
+
+    async def _end(self, ending: Ending) -> None:
+        self._ending = ending
+        failures: list[Exception] = []
+        for tap in reversed(self._taps):  # one failing tap must not silence the next
+            try:
+                await tap.ended(ending)
+            except Exception as failure:
+                failures.append(failure)
+        if failures:
+            raise failures[0]
+
+
+class Whole:
+    """A `Source` of a body already at hand."""
+
+    __slots__ = ("_chunks",)
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+
+    async def __anext__(self) -> bytes:
+        for chunk in self._chunks:
+            return chunk
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self._chunks = iter(())
+
+
+def ending_of(error: BaseException) -> Ending:
+    """The ending of a call that got no reply, from what was raised instead."""
+    if isinstance(error, UpstreamFailed):
+        return Ending("failed", error)
+    if isinstance(error, PenstockError):
+        return Ending("refused", error)
+    return Ending("failed" if isinstance(error, Exception) else "abandoned", error)

@@ -1,0 +1,78 @@
+"""An answer ready to be sent, and the whole-answer faults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .dice import Dice
+from .faults import Fault
+from .headers import Header, Headers, limits, stamp
+from .problems import Problem, error_body
+
+_UPSTREAM_503 = b"upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+_HTML_502 = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n"
+    b"<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
+)
+_SPEND_CAP = (
+    "You have reached your API usage limits: your organization has crossed its monthly API usage threshold, set based "
+    "on your organization's API tier. You will regain access on {date} at 00:00 UTC."
+)
+_RATE_LIMITED = (
+    "This request would exceed your organization's rate limit of 2,000,000 input tokens per minute (org: {org}). "
+    "For details, refer to: https://docs.claude.com/en/api/rate-limits. You can see the response headers for current "
+    "usage. Please reduce the prompt length or the maximum tokens requested, or try again later. You may also contact "
+    "sales at https://www.anthropic.com/contact-sales to discuss your options for a rate limit increase."
+)
+
+
+@dataclass(slots=True)
+class Answer:
+    """Status, headers and body. The body is a list of parts: a stream's events, or a JSON body in one part.
+
+    `has_length` says whether the body goes with a content-length or in chunks, `is_verbatim` that the parts are
+    sent as they are, one chunk each.
+    """
+
+    status: int
+    headers: list[Header]
+    parts: list[bytes] = field(default_factory=list)
+    is_stream: bool = False
+    has_length: bool = False
+    is_verbatim: bool = False
+    output_tokens: int = 0
+
+
+def problem_answer(problem: Problem, headers: Headers, request_id: str, dice: Dice) -> Answer:
+    """An error of the API itself. Only 401 leaves the organization unnamed."""
+    body = error_body(problem.kind, problem.message, request_id, problem.code)
+    made = headers.problem(request_id, dice, False, is_known=problem.status != 401)
+    return Answer(problem.status, made, [body], has_length=True)
+
+
+def fault_answer(fault: Fault, headers: Headers, request_id: str, dice: Dice, now_s: float) -> Answer:
+    """A fault that is a whole answer by itself."""
+    if fault.name == "html_502":
+        return Answer(502, headers.edge(b"text/html", dice), [_HTML_502], has_length=True)
+    if fault.name == "unavailable_503":
+        return Answer(503, headers.edge(b"text/plain", dice), [_UPSTREAM_503], has_length=True)
+    if fault.name == "overloaded":
+        made = headers.problem(request_id, dice, True)
+        return Answer(529, made, [error_body("overloaded_error", "Overloaded", None)], has_length=True)
+    if fault.name == "error_500":
+        made = headers.problem(request_id, dice, False)
+        body = error_body("api_error", "Internal server error", request_id)
+        return Answer(500, made, [body], has_length=True)
+    if fault.name == "spend_cap":
+        day = stamp(now_s)[:10]
+        year, month = int(day[:4]), int(day[5:7])
+        next_month = f"{year + month // 12}-{month % 12 + 1:02d}-01"
+        text = _SPEND_CAP.format(date=next_month)
+        body = error_body("rate_limit_error", text, request_id, "enforced_spend_limit_reached")
+        made = headers.problem(request_id, dice, None)
+        return Answer(429, made, [body], has_length=True)
+    wait_s = max(0, round(fault.number(1)))
+    made = headers.problem(request_id, dice, True)
+    made += [(b"retry-after", str(wait_s).encode()), *limits(now_s, input_left=0)]
+    body = error_body("rate_limit_error", _RATE_LIMITED.format(org=headers.organization), request_id)
+    return Answer(429, made, [body], has_length=True)

@@ -1,0 +1,141 @@
+"""A local estimate of Claude's token counts, by word shapes.
+
+The weights were fitted on recorded traffic; the absolute error is some 4 % in the middle and 12 % at the ninth
+decile. There are two tokenizers: one up to Claude 4.6, a denser one from 4.7 on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Tokens per feature of a text, and what the frame of a prompt adds."""
+
+    word: float
+    late_letter: float
+    digit: float
+    punctuation: float
+    newline: float
+    blanks: float
+    foreign: float
+    answer: float
+    prompt: float
+    text: float
+    message: float
+    schema: float
+    tool_use: float
+    argument: float
+    thinking: float
+    tools_auto: int
+    tools_forced: int
+    image_cap: int
+
+
+OLD = Weights(1.0, 0.09, 1.03, 0.67, 0.85, 1.7, 1.1, 3.4, 7.0, 1.0, 2.3, 1.0, 45.0, 1.6, 28.0, 492, 580, 1570)
+NEW = Weights(1.16, 0.39, 0.52, 0.96, 0.41, 1.0, 1.5, 2.8, 8.0, 0.96, 1.8, 0.86, 8.6, 2.5, 0.0, 354, 483, 4784)
+
+
+def _classes() -> bytes:
+    table = bytearray(b"p" * 256)
+    for code in range(256):
+        character = chr(code)
+        if code >= 0xC0:
+            table[code] = ord("x")
+        elif code >= 0x80:
+            table[code] = ord("c")
+        elif character.isalpha():
+            table[code] = ord("a")
+        elif character.isdigit():
+            table[code] = ord("d")
+        elif character == "\n":
+            table[code] = ord("n")
+        elif character in " \t\r":
+            table[code] = ord(" ")
+    return bytes(table)
+
+
+_CLASSES = _classes()
+_WORDS = bytes(code if code == ord("a") else ord(" ") for code in range(256))
+_GAPS = bytes(code if code == ord(" ") else ord("x") for code in range(256))
+
+
+def estimate(text: str, weights: Weights) -> float:
+    """Tokens of a text alone, unrounded. Counts runs with `bytes.count`: some 2 ms for 100 KB."""
+    classes = text.encode("utf-8", "surrogatepass").translate(_CLASSES)
+    words = b" " + classes.translate(_WORDS)
+    gaps = b"x" + classes.translate(_GAPS)
+    late, run = 0, b" aaaaaa"
+    while (found := words.count(run)) and len(run) < 40:
+        late += found
+        run += b"a"
+    return (
+        weights.word * words.count(b" a")
+        + weights.late_letter * late
+        + weights.digit * classes.count(b"d")
+        + weights.punctuation * classes.count(b"p")
+        + weights.newline * classes.count(b"n")
+        + weights.blanks * gaps.count(b"x  ")
+        + weights.foreign * classes.count(b"x")
+    )
+
+
+def answer_tokens(text: str, weights: Weights) -> int:
+    """Tokens an answer of this text is billed at, at least 1."""
+    return max(1, round(estimate(text, weights) + weights.answer))
+
+
+def is_forced(choice: Any) -> bool:
+    return isinstance(choice, dict) and choice.get("type") in ("any", "tool")
+
+
+def tools_tokens(tools: list[Any], choice: Any, weights: Weights) -> float:
+    """Tokens of the tool definitions and of the hidden prompt that introduces them."""
+    if not tools:
+        return 0.0
+    total = float(weights.tools_forced if is_forced(choice) else weights.tools_auto)
+    for tool in tools:
+        if isinstance(tool, dict):
+            shown = {name: tool[name] for name in ("name", "description", "input_schema") if name in tool}
+            total += weights.schema * estimate(msgspec.json.encode(shown).decode(), weights)
+    return total
+
+
+def block_tokens(block: Any, weights: Weights) -> float:
+    """Tokens of one content block of a message or of the system prompt. Thinking of earlier turns is free."""
+    if not isinstance(block, dict):
+        return weights.text * estimate(str(block), weights)
+    kind = block.get("type")
+    if kind == "text":
+        return weights.text * estimate(str(block.get("text", "")), weights)
+    if kind == "tool_use":
+        arguments = msgspec.json.encode(block.get("input", {})).decode()
+        return weights.tool_use + weights.argument * estimate(arguments, weights)
+    if kind == "tool_result":
+        return content_tokens(block.get("content", ""), weights)
+    if kind == "image":
+        return min(weights.image_cap, 1028.0)
+    if kind in ("thinking", "redacted_thinking"):
+        return 0.0
+    source = block.get("source")
+    if isinstance(source, dict) and source.get("type") == "base64":
+        return 1500.0 * max(1, len(str(source.get("data", ""))) // 80_000)
+    return weights.text * estimate(msgspec.json.encode(block).decode(), weights)
+
+
+def content_tokens(content: Any, weights: Weights) -> float:
+    if isinstance(content, str):
+        return weights.text * estimate(content, weights)
+    return sum(block_tokens(block, weights) for block in content) if isinstance(content, list) else 0.0
+
+
+def frame_tokens(request: dict[str, Any], weights: Weights) -> float:
+    """Tokens that belong to no single block: the first message's frame and thinking."""
+    thinking = request.get("thinking")
+    kind = thinking.get("type") if isinstance(thinking, dict) else None
+    extra = {"enabled": weights.thinking, "adaptive": 17.0 if weights.thinking else 0.0}.get(str(kind), 0.0)
+    return weights.prompt + extra

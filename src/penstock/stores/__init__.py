@@ -1,0 +1,1 @@
+"""What is remembered between calls: the ledger and the virtual keys."""

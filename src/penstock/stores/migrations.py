@@ -1,0 +1,90 @@
+"""How the database came to look as it does, step by step.
+
+Step n takes a database from version n-1 to n. A step that has been released is never edited: the next change of
+the schema is a new step at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from sqlite3 import Connection
+
+Migration = Callable[[Connection], None]
+
+
+def m001_calls_trails_keys(connection: Connection) -> None:
+    """The first schema: one narrow row per call, its trail aside, the virtual keys."""
+    for statement in _M001:
+        connection.execute(statement)
+
+
+_M001 = (
+    """CREATE TABLE calls (
+        call_id TEXT PRIMARY KEY NOT NULL,
+        began_at_us INTEGER NOT NULL,
+        face TEXT NOT NULL,
+        method TEXT NOT NULL,
+        path TEXT NOT NULL,
+        endpoint TEXT NOT NULL,
+        upstream TEXT,
+        upstream_request_id TEXT,
+        key_id TEXT,
+        environment TEXT,
+        tier TEXT,
+        feature TEXT,
+        user TEXT,
+        session TEXT,
+        segment TEXT,
+        model_asked TEXT,
+        model_served TEXT,
+        is_stream INTEGER NOT NULL,
+        status INTEGER,
+        ending TEXT NOT NULL,
+        error_type TEXT,
+        error_code TEXT,
+        error_layer TEXT,
+        stop_reason TEXT,
+        input_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cache_write_5m_tokens INTEGER NOT NULL,
+        cache_write_1h_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        thinking_tokens INTEGER NOT NULL,
+        web_searches INTEGER NOT NULL,
+        service_tier TEXT,
+        inference_geo TEXT,
+        speed TEXT,
+        cost_nano INTEGER,
+        cost_basis TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        wait_us INTEGER NOT NULL,
+        first_token_us INTEGER,
+        upstream_us INTEGER,
+        total_us INTEGER NOT NULL,
+        request_bytes INTEGER NOT NULL,
+        response_bytes INTEGER NOT NULL,
+        prompt_hash TEXT,
+        client_retry INTEGER NOT NULL
+    )""",
+    "CREATE INDEX calls_by_time ON calls (began_at_us)",
+    "CREATE INDEX calls_by_key ON calls (key_id, began_at_us) WHERE key_id IS NOT NULL",
+    "CREATE TABLE trails (call_id TEXT PRIMARY KEY NOT NULL, facts BLOB NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE keys (
+        id TEXT PRIMARY KEY NOT NULL,
+        name TEXT NOT NULL,
+        digest BLOB NOT NULL UNIQUE,
+        shown TEXT NOT NULL,
+        environment TEXT NOT NULL,
+        scopes TEXT NOT NULL,
+        created_at_us INTEGER NOT NULL,
+        tier TEXT,
+        models TEXT,
+        features TEXT,
+        expires_at_us INTEGER,
+        revoked_at_us INTEGER
+    )""",
+    "CREATE TABLE meta (name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID",
+    "INSERT INTO meta (name, value) VALUES ('keys_version', 0)",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (m001_calls_trails_keys,)

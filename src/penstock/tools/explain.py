@@ -1,0 +1,113 @@
+"""One call's record and trail, told in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ..call import Fact
+from ..layers.per_attempt.transport import Answered, Broken
+from ..layers.per_call.identity import Identified
+from ..layers.per_call.ledger import Settled
+from ..layers.per_call.routing import Routed
+from ..record import Record
+from ..wire.messages import Usage
+from ..wire.prices import PriceBook, usd
+
+#: The facts a trail may hold, by the name they are stored under.
+FACTS: dict[str, type[Fact]] = {kind.__name__: kind for kind in (Identified, Routed, Answered, Broken, Settled)}
+
+_ENDINGS = {
+    "complete": "It ended as it should",
+    "refused": "It was refused",
+    "failed": "It failed",
+    "truncated": "The answer was cut off",
+    "abandoned": "The caller hung up",
+    "killed": "The process was killed while the call was under way; what it cost is not known",
+}
+
+
+def told(record: Record, prices: PriceBook) -> list[str]:
+    """The call as sentences, in the order things happened."""
+    at = datetime.fromtimestamp(record.began_at_us / 1_000_000, UTC)
+    lines = [
+        f"{record.call_id}: {record.method} {record.path} through the {record.face} at {at:%Y-%m-%d %H:%M:%S.%f} UTC.",
+        *[fact for fact in map(_fact, msgspec.json.decode(record.trail)) if fact],
+        _ending(record),
+    ]
+    if record.model_asked:
+        served = record.model_served
+        answered = "" if served in (None, record.model_asked) else f", answered by {served}"
+        lines.append(f"It asked for {record.model_asked}{answered}.")
+    lines += _arithmetic(record, prices)
+    lines.append(_timing(record))
+    return lines
+
+
+def facts(record: Record) -> list[dict[str, Any]]:
+    """The trail as stored, for `--json`."""
+    stored: list[dict[str, Any]] = msgspec.json.decode(record.trail)
+    return stored
+
+
+def _fact(stored: dict[str, Any]) -> str:
+    kind = FACTS.get(stored.get("type", ""))
+    if kind is None:  # a user's own layer, or a newer Penstock's
+        return f"{stored.get('type')}: " + ", ".join(f"{k} {v}" for k, v in stored.items() if k != "type")
+    return msgspec.convert(stored, kind).told()
+
+
+def _ending(record: Record) -> str:
+    said = _ENDINGS.get(record.ending, record.ending)
+    if record.error_type or record.error_code:
+        whose = f" in {record.error_layer}" if record.error_layer else " by the API"
+        said += f": {record.error_type or record.error_code}{whose}"
+        if record.error_code and record.error_type:
+            said += f" ({record.error_code})"
+    if record.stop_reason:
+        said += f", with stop reason {record.stop_reason}"
+    return f"{said}." if record.status is None else f"{said}; status {record.status}."
+
+
+def _arithmetic(record: Record, prices: PriceBook) -> list[str]:
+    """The price line by line. Iterations are not kept, so a sum that differs from the record's is said to."""
+    if record.endpoint != "messages" or not record.cost_nano:
+        return []
+    usage = Usage(
+        input_tokens=record.input_tokens,
+        cache_read_tokens=record.cache_read_tokens,
+        cache_write_5m_tokens=record.cache_write_5m_tokens,
+        cache_write_1h_tokens=record.cache_write_1h_tokens,
+        output_tokens=record.output_tokens,
+        thinking_tokens=record.thinking_tokens,
+        web_searches=record.web_searches,
+        service_tier=record.service_tier,
+        inference_geo=record.inference_geo,
+        speed=record.speed,
+    )
+    price = prices.arithmetic(usage, record.model_served or record.model_asked or "", record.began_at_us)
+    lines = [
+        f"  {line.quantity:>9,} {line.label:<16} at ${_per_million(line.unit_pico)} per million"
+        f" = ${usd(line.amount_pico // 1000)}"
+        for line in price.lines
+        if line.quantity
+    ]
+    if price.nano != record.cost_nano:
+        lines.append("  (the API billed several iterations, or prices have changed since: the record above counts)")
+    return lines
+
+
+def _per_million(unit_pico: int) -> str:
+    """Pico-dollars each as dollars per million; a search at ten dollars per thousand is 10,000 per million."""
+    return usd(unit_pico * 1000)
+
+
+def _timing(record: Record) -> str:
+    said = f"It took {record.total_us / 1000:.1f} ms"
+    if record.upstream_us is not None:
+        said += f", {record.upstream_us / 1000:.1f} ms of them upstream"
+    if record.first_token_us is not None:
+        said += f"; the first token came after {record.first_token_us / 1000:.1f} ms"
+    return f"{said}. {record.request_bytes:,} bytes went in, {record.response_bytes:,} came back."

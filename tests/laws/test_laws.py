@@ -1,0 +1,158 @@
+"""What is true in every simulated world: callers hanging up, resets, cuts, 529s, store failures.
+
+`make test` runs 1,000 seeds; `PENSTOCK_SEEDS=100000 make test` more. A failure names its seed, and
+`run_world(seed)` is that world again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from laws.worlds import Outcome, run_world
+from script import STREAM
+
+from penstock.ports.simulated import HungUp
+
+SEEDS = int(os.environ.get("PENSTOCK_SEEDS", "1000"))
+SHARDS = 10
+
+
+def every_caller_gets_an_ending(o: Outcome) -> None:
+    for made in o.visits:
+        assert made.task is not None
+        assert made.task.is_done, "a call is stuck"
+        assert made.task.error is None or isinstance(made.task.error, HungUp), repr(made.task.error)
+
+
+def every_call_leaves_one_row(o: Outcome) -> None:
+    rows = Counter(row.call_id for row in [*o.ledger.records, *o.ledger.lost])
+    assert rows == Counter({made.call.id: 1 for made in o.visits if _has_begun(o, made.call.id, rows)})
+    never_begun = [made for made in o.visits if rows[made.call.id] == 0]
+    assert all(made.hangs_up for made in never_begun)
+
+
+def _has_begun(o: Outcome, call_id: str, rows: Counter[str]) -> bool:
+    """A caller who hangs up before the call was handed in leaves none."""
+    made = next(v for v in o.visits if v.call.id == call_id)
+    return rows[call_id] > 0 or bool(made.call.trail) or not made.hangs_up
+
+
+def a_row_that_is_lost_was_announced_or_cost_nothing(o: Outcome) -> None:
+    announced = {intent.call_id for intent in o.ledger.intents}
+    for row in o.ledger.lost:
+        assert row.call_id in announced or row.cost_nano == 0
+
+
+def nothing_is_sent_that_was_not_announced(o: Outcome) -> None:
+    assert len(o.upstream.served) <= len(o.ledger.intents)
+
+
+def each_call_is_attempted_at_most_once(o: Outcome) -> None:
+    for row in [*o.ledger.records, *o.ledger.lost]:
+        assert row.attempts <= 1
+    sent = sum(row.attempts for row in [*o.ledger.records, *o.ledger.lost])
+    assert sent == len(o.upstream.served)
+
+
+def every_upstream_answer_is_let_go(o: Outcome) -> None:
+    assert all(served.is_released for served in o.upstream.served), "an answer was left open"
+
+
+def bytes_pass_unchanged(o: Outcome) -> None:
+    """What a caller got is what the upstream sent it, with at most an error event after what was cut off."""
+    sent = {dict(served.request.headers)[b"x-world-call"].decode(): b"".join(served.sent) for served in o.upstream.served}
+    for made in o.visits:
+        got, came = b"".join(made.got), sent.get(made.call.id, b"")
+        if not made.is_whole:
+            assert came.startswith(got) or got.startswith(came), made.call.id
+        elif got != came:
+            assert got.startswith(came), made.call.id
+            added = got[len(came) :]
+            assert added[added.rindex(b"event: error\n") :].count(b"\n\n") == 1
+            assert not came.endswith(STREAM[-1])
+
+
+def a_cut_is_never_complete(o: Outcome) -> None:
+    rows = {row.call_id: row for row in [*o.ledger.records, *o.ledger.lost]}
+    for made in o.visits:
+        row = rows.get(made.call.id)
+        if row is None or row.ending != "complete" or row.endpoint != "messages" or row.status != 200:
+            continue
+        whole = b"".join(made.got)
+        assert b"message_stop" in whole or whole.endswith(b"}}"), made.call.id
+
+
+def a_caller_is_told_of_every_broken_stream(o: Outcome) -> None:
+    rows = {row.call_id: row for row in [*o.ledger.records, *o.ledger.lost]}
+    for made in o.visits:
+        row = rows.get(made.call.id)
+        if row is not None and row.is_stream and made.is_whole and row.ending in ("failed", "truncated"):
+            if row.status == 200 and row.endpoint == "messages":
+                assert b"event: error" in b"".join(made.got)
+
+
+def money_is_never_zero_once_usage_was_seen(o: Outcome) -> None:
+    for row in [*o.ledger.records, *o.ledger.lost]:
+        if row.endpoint == "messages" and row.status == 200 and row.input_tokens:
+            assert row.cost_nano is not None
+            assert row.cost_nano >= row.input_tokens * 1000
+            assert row.cost_basis == ("exact" if row.ending == "complete" else "estimated")
+        if row.cost_basis in ("unknown", "unpriced", "deferred"):
+            assert row.cost_nano is None
+
+
+def times_are_in_order(o: Outcome) -> None:
+    for row in [*o.ledger.records, *o.ledger.lost]:
+        assert 0 <= row.total_us
+        assert row.first_token_us is None or 0 <= row.first_token_us <= row.total_us
+        assert row.upstream_us is None or 0 <= row.upstream_us <= row.total_us
+
+
+LAWS: list[Callable[[Outcome], None]] = [
+    every_caller_gets_an_ending,
+    every_call_leaves_one_row,
+    a_row_that_is_lost_was_announced_or_cost_nothing,
+    nothing_is_sent_that_was_not_announced,
+    each_call_is_attempted_at_most_once,
+    every_upstream_answer_is_let_go,
+    bytes_pass_unchanged,
+    a_cut_is_never_complete,
+    a_caller_is_told_of_every_broken_stream,
+    money_is_never_zero_once_usage_was_seen,
+    times_are_in_order,
+]
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_the_laws_hold_in_every_world(shard: int) -> None:
+    for seed in range(shard, SEEDS, SHARDS):
+        outcome = run_world(seed)
+        for law in LAWS:
+            try:
+                law(outcome)
+            except AssertionError as broken:
+                raise AssertionError(f"seed {seed} breaks `{law.__name__}`: {broken}") from broken
+
+
+def test_the_same_seed_is_the_same_world() -> None:
+    first, second = run_world(7), run_world(7)
+    assert [repr(r) for r in first.ledger.records] == [repr(r) for r in second.ledger.records]
+    assert [v.got for v in first.visits] == [v.got for v in second.visits]
+
+
+def test_worlds_hold_what_the_laws_are_about() -> None:
+    """The laws would hold in an empty world too; so the worlds are counted."""
+    endings: Counter[str] = Counter()
+    statuses: Counter[int | None] = Counter()
+    lost = 0
+    for seed in range(100):
+        outcome = run_world(seed)
+        endings.update(row.ending for row in outcome.ledger.records)
+        statuses.update(row.status for row in outcome.ledger.records)
+        lost += len(outcome.ledger.lost)
+    assert min(endings[e] for e in ("complete", "refused", "failed", "truncated", "abandoned")) > 20
+    assert min(statuses[s] for s in (200, 400, 401, 502, 503, 504, 529)) > 5
+    assert lost > 20

@@ -1,0 +1,67 @@
+"""Admission: is the call well-formed and within size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from script import Drive, a_call, play
+
+from penstock.config.schema import AdmissionConfig
+from penstock.errors import Refused
+from penstock.layers.per_call.admission import Admission
+from penstock.wire.prices import PriceBook
+
+
+def admission(config: AdmissionConfig | None = None, *, refuses_unpriced: bool = False) -> Admission:
+    return Admission(config or AdmissionConfig(), PriceBook(), refuses_unpriced=refuses_unpriced)
+
+
+def test_a_well_formed_call_goes_onward_untouched(drive: Drive) -> None:
+    call = a_call()
+    assert play(drive, admission(), call).onward == [call]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "not a JSON object"),
+        (b'{"model": ', "not a JSON object"),
+        (b"[1, 2]", "not a JSON object"),
+        (b"\xff\xfe", "not a JSON object"),
+        (b"[" * 100_000, "not a JSON object"),
+        (b'{"messages": []}', "model: Field required"),
+        (b'{"model": 5, "messages": []}', "model: Field required"),
+    ],
+)
+def test_what_cannot_be_a_call_is_400_and_goes_nowhere(drive: Drive, body: bytes, said: str) -> None:
+    played = play(drive, admission(), a_call(body))
+    assert isinstance(played.error, Refused)
+    assert (played.error.status, played.error.type) == (400, "invalid_request_error")
+    assert said in str(played.error)
+    assert played.onward == []
+
+
+def test_a_body_over_the_limit_is_413(drive: Drive) -> None:
+    played = play(drive, admission(AdmissionConfig(body_bytes_max=100)), a_call({"model": "m", "pad": "x" * 100}))
+    assert isinstance(played.error, Refused)
+    assert (played.error.status, played.error.type, played.error.code) == (413, "request_too_large", "body_too_large")
+
+
+@pytest.mark.parametrize("call", [{"path": "/v1/files"}, {"path": "/v1/models", "method": "GET"}, {"path": "/v1/new"}])
+def test_bodies_that_are_no_messages_pass_unread(drive: Drive, call: dict[str, Any]) -> None:
+    assert play(drive, admission(), a_call(b"\x00not json", **call)).onward
+
+
+def test_what_the_api_may_know_and_we_do_not_passes(drive: Drive) -> None:
+    body = {"model": "claude-from-tomorrow", "messages": [{"role": "system", "content": 1}], "new_field": {}}
+    assert play(drive, admission(), a_call(body)).onward
+
+
+def test_a_model_without_a_price_is_refused_where_the_operator_says_so(drive: Drive) -> None:
+    unknown = {"model": "claude-from-tomorrow", "max_tokens": 1, "messages": []}
+    played = play(drive, admission(refuses_unpriced=True), a_call(unknown))
+    assert isinstance(played.error, Refused)
+    assert (played.error.status, played.error.code) == (403, "unpriced_model")
+    assert play(drive, admission(refuses_unpriced=True), a_call()).onward
+    assert play(drive, admission(), a_call(unknown)).onward
