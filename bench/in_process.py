@@ -58,7 +58,9 @@ def streamed_answer(deltas: int = 100) -> bytes:
         ),
         ("ping", '{"type": "ping"}'),
     ]
-    delta = '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" some five words of text %d"} }'
+    delta = (
+        '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" some five words of text %d"} }'
+    )
     events += [("content_block_delta", delta % number) for number in range(deltas)]
     events += [
         ("content_block_stop", '{"type":"content_block_stop","index":0 }'),

@@ -45,7 +45,9 @@ def line() -> str:
         words = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=False).stderr
         found.append("nginx " + words.strip().rpartition("/")[2])
     load = os.getloadavg()[0]
-    return f"{os.cpu_count()} cores ({_model()}), Linux {platform.release()}, {', '.join(found)}; load before: {load:.1f}."
+    return (
+        f"{os.cpu_count()} cores ({_model()}), Linux {platform.release()}, {', '.join(found)}; load before: {load:.1f}."
+    )
 
 
 def _model() -> str:

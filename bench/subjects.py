@@ -67,7 +67,9 @@ def nginx(upstream_port: int) -> Iterator[Subject]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         config = Path(folder, "nginx.conf")
         config.write_text(_NGINX.format(folder=folder, port=port, upstream=upstream_port))
-        with child([where, "-e", "stderr", "-p", folder, "-c", str(config)], cores()[0], stdout=subprocess.PIPE) as process:
+        with child(
+            [where, "-e", "stderr", "-p", folder, "-c", str(config)], cores()[0], stdout=subprocess.PIPE
+        ) as process:
             await_accepting(process, port)
             yield Subject("nginx", port, UPSTREAM_KEY, process.pid)
 
@@ -92,9 +94,7 @@ def serve_command(upstream_port: int, data: Path, ready: Path) -> list[str]:
 
 def environment() -> Mapping[str, str]:
     """The environment without anything that would change what is measured."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.upper().startswith(("ANTHROPIC", "PENSTOCK"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("ANTHROPIC", "PENSTOCK"))}
     kept = {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
     return {**kept, "ANTHROPIC_API_KEY": UPSTREAM_KEY}
 

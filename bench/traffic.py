@@ -121,7 +121,9 @@ def stream_end() -> bytes:
     """The last three events and the end of the body."""
     return (
         _event("content_block_stop", index=0)
-        + _event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 505})
+        + _event(
+            "message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 505}
+        )
         + _event("message_stop")
         + b"0\r\n\r\n"
     )

@@ -31,9 +31,9 @@ from penstock.wire.prices import PriceBook
 ENV_KEY = ("env:ANTHROPIC_API_KEY",)
 
 
-def refused(kind: type[Section], **given: Any) -> str:
+def refused(section: type[Section], /, **given: Any) -> str:
     with pytest.raises(ConfigError) as caught:
-        kind(**given)
+        section(**given)
     return str(caught.value)
 
 
@@ -85,8 +85,8 @@ def test_every_key_says_what_it_means_and_numbers_name_their_unit() -> None:
     [
         (GatewayConfig, {"port": 70_000}, "`GatewayConfig.port` is 70000. Give a whole number from 0 to 65,535."),
         (GatewayConfig, {"port": True}, "`GatewayConfig.port` is true. Give a whole number from 0 to 65,535."),
-        (GatewayConfig, {"grace_s": float("nan")}, "`GatewayConfig.grace_s` is nan. Give a number from 0 to 86,400.0."),
-        (GatewayConfig, {"body_idle_s": 0}, "`GatewayConfig.body_idle_s` is 0. Give a number from 0.01 to 86,400.0."),
+        (GatewayConfig, {"grace_s": float("nan")}, "`GatewayConfig.grace_s` is nan. Give a number from 0 to 86,400."),
+        (GatewayConfig, {"body_idle_s": 0}, "`GatewayConfig.body_idle_s` is 0. Give a number from 0.01 to 86,400."),
         (TransportConfig, {"connections_max": 0}, "is 0. Give a whole number of at least 1."),
         (TransportConfig, {"backend": "curl"}, 'is the string "curl". Give "pool" or "aiohttp".'),
         (IdentityConfig, {"keys_required": 1}, "`IdentityConfig.keys_required` is 1. Give true or false."),

@@ -268,6 +268,11 @@ def test_the_scope_is_what_asgi_says() -> None:
     assert scope["path"] == "/v1/é"
     assert scope["raw_path"] == b"/v1/%C3%A9"
     assert scope["query_string"] == b"beta=true&x=%20"
-    assert scope["headers"] == [(b"host", b"a"), (b"x-api-key", b"K"), (b"connection", b"close")]
-    assert scope["client"] == own
+    assert scope["headers"] == [
+        (b"host", b"a"),
+        (b"x-api-key", b"K"),
+        (b"x-forwarded-for", b"192.0.2.1"),
+        (b"connection", b"close"),
+    ]
+    assert scope["client"] == own, "a caller may not say where it calls from"
     assert scope["server"] == ("127.0.0.1", running.server.port)

@@ -54,8 +54,9 @@ def test_bad_head_is_a_bad_answer(backend: Backend, said: bytes) -> None:
 def test_bad_chunk_is_a_bad_answer_after_what_came(backend: Backend, chunk: bytes) -> None:
     with saying(CHUNKED + b"5\r\nhello\r\n", chunk) as server:
         heard = backend.hear(server.url)
-    assert (heard.status, heard.code) == (200, "bad_answer")
-    assert heard.body[:5] in (b"hello", b"")
+    assert heard.code == "bad_answer"
+    if backend.name != "aio":  # aiohttp drops what came in the same read as the fault
+        assert (heard.status, heard.body[:5]) == (200, b"hello")
 
 
 def test_endless_interim_answers_end(backend: Backend) -> None:

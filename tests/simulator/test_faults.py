@@ -138,7 +138,9 @@ def test_pings_alone_never_become_an_answer(sim: Running, ask: dict[str, Any]) -
         heard = b""
         async with httpx2.AsyncClient(timeout=10) as link:
             headers = {"x-api-key": sim.key, "anthropic-version": "2023-06-01"}
-            async with link.stream("POST", f"{sim.url}/v1/messages", json={**ask, "stream": True}, headers=headers) as got:
+            async with link.stream(
+                "POST", f"{sim.url}/v1/messages", json={**ask, "stream": True}, headers=headers
+            ) as got:
                 async for piece in got.aiter_raw():
                     heard += piece
                     if heard.count(b"ping\n") >= 3:

@@ -244,3 +244,22 @@ def test_gzip_is_given_where_it_is_on_and_accepted(ask: dict[str, Any]) -> None:
         assert raw.headers["content-encoding"] == "gzip"
         with client.messages.stream(**ask) as stream:
             assert stream.get_final_message().content == raw.parse().content
+
+
+def test_a_thread_goes_on_once_from_each_answer_while_it_lives(ask: dict[str, Any]) -> None:
+    now = [1_790_000_000.0]
+    with running(clock=lambda: now[0]) as sim:
+        client = anthropic.Anthropic(base_url=sim.url, api_key=sim.key, max_retries=0)
+        beta: Any = {"betas": ["message-threads-2026-08-12"]}
+        first = client.beta.messages.create(**ask, thread={"type": "create"}, **beta)
+        onward: Any = {"thread": {"type": "continue", "previous_message_id": first.id}, **beta}
+        second = client.beta.messages.create(**ask, **onward)
+        assert second.usage.input_tokens > first.usage.input_tokens + first.usage.output_tokens / 2
+        with pytest.raises(anthropic.BadRequestError) as caught:
+            client.beta.messages.create(**ask, **onward)
+        assert caught.value.error_code == "thread_already_continued"
+        now[0] += 301
+        lost: Any = {"thread": {"type": "continue", "previous_message_id": second.id}, **beta}
+        with pytest.raises(anthropic.NotFoundError) as gone:
+            client.beta.messages.create(**ask, **lost)
+        assert gone.value.error_code == "thread_not_found"

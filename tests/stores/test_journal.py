@@ -140,7 +140,9 @@ def test_records_wait_in_memory_while_the_disk_is_full_and_are_written_when_it_i
         assert {row.ending for row in reader.calls()} == {"complete"} and len(list(reader.calls())) == 5
 
 
-def test_more_records_than_memory_may_hold_are_reported_lost_and_their_intents_flag_them(data: Path) -> None:
+def test_more_records_than_memory_may_hold_are_reported_lost_and_their_intents_flag_them(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     disk = Disk()
     ledger = SqliteLedger(data, StillClock(), write=disk.write, spool_lines=2)
     for number in range(3):
@@ -150,6 +152,7 @@ def test_more_records_than_memory_may_hold_are_reported_lost_and_their_intents_f
     run(ledger.close(record(1)))
     with pytest.raises(StoreFailed):
         run(ledger.close(record(2)))
+    assert f"{call_id(2)} is lost" in caplog.text
     disk.fault = None
     ledger.close_store()
     with LedgerReader(data) as reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from penstock.wire.sse import StreamReading
@@ -45,7 +46,17 @@ def delta(stop_reason: str | None = "end_turn", **usage: Any) -> bytes:
 
 
 WHOLE = b"".join(
-    [start(), block(), PING, text("Grüße, "), text("世界 🌍"), text(" and event: message_stop"), BLOCK_STOP, delta(), STOP]
+    [
+        start(),
+        block(),
+        PING,
+        text("Grüße, "),
+        text("世界 🌍"),
+        text(" and event: message_stop"),
+        BLOCK_STOP,
+        delta(),
+        STOP,
+    ]
 )
 
 
@@ -59,4 +70,4 @@ def read(chunks: Iterable[bytes]) -> StreamReading:
 
 def pieces(body: bytes, cuts: Iterable[int]) -> list[bytes]:
     places = [0, *sorted(cuts), len(body)]
-    return [body[low:high] for low, high in zip(places, places[1:], strict=False)]
+    return [body[low:high] for low, high in pairwise(places)]

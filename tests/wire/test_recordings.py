@@ -166,9 +166,7 @@ def judge(sdk: Sdk, name: str, exchange: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_usage_stop_reason_and_error_are_those_the_sdk_sees(
-    source: str, sdk: Sdk, record_property: Any
-) -> None:
+def test_usage_stop_reason_and_error_are_those_the_sdk_sees(source: str, sdk: Sdk, record_property: Any) -> None:
     counts: Counter[str] = Counter()
     for path in sorted((RECORDINGS / source).glob("*.json")):
         counts[judge(sdk, path.name, json.loads(path.read_text("utf-8")))] += 1

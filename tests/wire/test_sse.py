@@ -167,7 +167,11 @@ def test_an_abandoned_stream_is_estimated_by_its_bytes() -> None:
 
 def test_a_signature_is_no_output_whatever_its_length() -> None:
     for size in (400, 3000):
-        signed = {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "s" * size}}
+        signed = {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "signature_delta", "signature": "s" * size},
+        }
         event = frame("content_block_delta", signed)
         assert read([start(), block(), text("a"), event])._deltas == 1
         assert read([start(), block(), text("a"), text("b") + event])._deltas == 2
@@ -179,10 +183,11 @@ def test_the_final_count_is_not_estimated_over() -> None:
     assert StreamReading().estimated_usage() is None
 
 
+ERROR = {"type": "error", "error": {"type": "api_error", "message": "cut", "details": {"error_code": "cut"}}}
+
+
 class TestCutStreamAsTheSdkSeesIt:
     """A stream cut anywhere, with our closing behind it, through the official SDK."""
-
-    ERROR = {"type": "error", "error": {"type": "api_error", "message": "cut", "details": {"error_code": "cut"}}}
 
     def seen(self, body: bytes) -> tuple[list[str], Exception | None]:
         anthropic = pytest.importorskip("anthropic")
@@ -210,7 +215,7 @@ class TestCutStreamAsTheSdkSeesIt:
         for cut in range(len(body)):
             part = body[:cut]
             ours = read([part])
-            events, error = self.seen(part + ours.closing(json.dumps(self.ERROR).encode()))
+            events, error = self.seen(part + ours.closing(json.dumps(ERROR).encode()))
             # A CR at the end already ends the blank line, before its LF has come.
             done = part + b"\n" if part.endswith(b"\r") else part
             whole = [event for event in done.split(blank)[:-1] if not event.startswith(b"event: ping")]

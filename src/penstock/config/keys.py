@@ -114,9 +114,9 @@ def wanted(hint: Any, rule: Rule) -> str:
         return " or ".join(f'"{choice}"' for choice in rule.one_of)
     said = _KINDS.get(_without_none(hint), "a table")
     if rule.least is not None and rule.most is not None:
-        return f"{said} from {rule.least:,} to {rule.most:,}"
+        return f"{said} from {rule.least:,.10g} to {rule.most:,.10g}"
     if rule.least is not None:
-        return f"{said} of at least {rule.least:,}"
+        return f"{said} of at least {rule.least:,.10g}"
     return said
 
 
@@ -127,7 +127,7 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return f"{value}" if len(f"{value}") <= 40 else "a very long number"
+        return "a very long number" if isinstance(value, int) and abs(value) > 10**30 else f"{value}"
     if isinstance(value, str):
         may_show = _SHOWABLE.fullmatch(value) and not is_secret_like(value)
         return f'the string "{value}"' if may_show else f"a string of {len(value)} characters"

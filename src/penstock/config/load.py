@@ -235,12 +235,10 @@ class _Reading:
         at_home = [other for other in _homes(name) if other != path]
         if name in LATER and not path:
             fix = "It comes with a later version; leave it out until then."
+        elif at_home:
+            fix = f"It belongs under [{_name(at_home[0])}]." if at_home[0] else "It belongs at the top, before any table."
         elif near:
             fix = f"Did you mean `{near[0]}`?"
-        elif at_home:
-            fix = (
-                f"It belongs under [{_name(at_home[0])}]." if at_home[0] else "It belongs at the top, before any table."
-            )
         else:
             fix = f"There are: {', '.join(names)}."
         return self._error((*path, name), "is not a key Penstock knows", fix, code="unknown_key")

@@ -44,7 +44,11 @@ class _Try:
 
 
 class AioPool:
-    """The `Upstream` for proxies and odd networks. Errors and the one stale retry are as in `LoopPool`."""
+    """The `Upstream` for proxies and odd networks. Errors and the one stale retry are as in `LoopPool`.
+
+    Where aiohttp shows less, less is promised: a stale retry cannot see whether part of a head had come, half an
+    answer that nobody asked for is not noticed, and what a failing read brought may be lost with it.
+    """
 
     def __init__(self, limits: PoolLimits | None = None, tls: ssl.SSLContext | None = None) -> None:
         self._limits = limits or PoolLimits()
@@ -139,7 +143,7 @@ class AioPool:
             for other in [each for each in self._sessions if each.is_closed()]:
                 left = self._sessions.pop(other)
                 if left.connector is not None:
-                    left.connector.close()  # on a closed loop this only marks it
+                    next(left.connector.close().__await__(), None)  # on a closed loop this only marks it
                 left.detach()
             session = self._sessions[loop] = self._open_session()
         return session
@@ -215,7 +219,7 @@ def _fault(status: int, headers: Headers) -> str | None:
 class _AioBody:
     """The `Source` of one answer's body."""
 
-    __slots__ = ("_is_over", "_origin", "_pool", "_response", "_timeouts", "_total_at")
+    __slots__ = ("_closed", "_is_over", "_lost_by", "_origin", "_pool", "_response", "_timeouts", "_total_at")
 
     def __init__(
         self, pool: AioPool, response: aiohttp.ClientResponse, origin: Origin, timeouts: Timeouts, total_at: float
@@ -223,6 +227,13 @@ class _AioBody:
         self._pool, self._response, self._origin = pool, response, origin
         self._timeouts, self._total_at = timeouts, total_at
         self._is_over = False
+        self._lost_by: BaseException | None = None
+        protocol = response.connection.protocol if response.connection is not None else None
+        self._closed = None if protocol is None else protocol.closed
+        if self._closed is not None:
+            self._closed.remove_done_callback(_note)
+            self._closed.add_done_callback(_note)
+            self._closed.add_done_callback(self._lost)
 
     async def __anext__(self) -> bytes:
         if self._is_over:
@@ -234,7 +245,7 @@ class _AioBody:
             raise
         if chunk:
             return chunk
-        self._is_over = True
+        self._settle()
         self._response.release()
         raise StopAsyncIteration
 
@@ -249,20 +260,38 @@ class _AioBody:
             raise failure("idle_timeout", origin, limit_s=timeouts.idle_s) from error
         except (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError) as error:
             raise self._failed(error) from error
+        except RuntimeError as error:  # "Connection closed."
+            if not self._pool.is_closed:
+                raise
+            raise failure("closed", origin) from error
+
+    def _lost(self, closed: asyncio.Future[None]) -> None:
+        """The connection is gone. After a bad chunk aiohttp closes it and leaves the reader waiting."""
+        self._lost_by = closed.exception()
+        content = self._response.content
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.http.HttpProcessingError(message="bad chunk"))
+
+    def _settle(self) -> None:
+        self._is_over = True
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._lost)
+            self._closed = None
 
     def _failed(self, error: BaseException) -> UpstreamFailed:
         if self._pool.is_closed:
             return failure("closed", self._origin)
-        causes = (error, error.__cause__)
-        if any(isinstance(each, aiohttp.http.HttpProcessingError) for each in causes):
-            if any(isinstance(each, aiohttp.http_exceptions.ContentLengthError) for each in causes):
-                return failure("cut", self._origin)
-            said = str(error)
-            return failure("cut" if "Not enough data" in said else "bad_answer", self._origin, reason(error))
-        if any(isinstance(each, OSError) for each in causes):
-            return failure("reset", self._origin, reason(error))
+        if self._lost_by is not None:
+            return failure("reset", self._origin, reason(self._lost_by))
+        if isinstance(error, aiohttp.http.HttpProcessingError):
+            return failure("bad_answer", self._origin, reason(error))
         return failure("cut", self._origin)
 
     async def aclose(self) -> None:
-        self._is_over = True
+        self._settle()
         self._response.close()
+
+
+def _note(closed: asyncio.Future[None]) -> None:
+    """Mark the future's exception as seen: nobody waits for a connection that dies idle."""
+    closed.exception()

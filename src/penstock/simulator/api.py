@@ -20,6 +20,7 @@ from .headers import Headers
 from .model import Line, speak
 from .problems import Problem, invalid, missing
 from .stream import Written, events, message
+from .threads import Threads
 from .validate import CURRENT, VERSIONS, check_count, check_message, parse
 
 
@@ -61,6 +62,7 @@ class Api:
         self._clock = clock
         self._cache = PromptCache()
         self._files = Files(clock)
+        self._threads = Threads()
         self._batches = Batches(clock, self._batched, seed, batch_s, lambda: self.url)
 
     def answer(self, served: Served, dice: Dice) -> Answer:
@@ -121,15 +123,19 @@ class Api:
     def _written(
         self, request: dict[str, Any], version: str, betas: str, dice: Dice, tier: str = "standard"
     ) -> Written:
+        now_s = self._clock()
+        request = self._threads.whole(request, now_s)
         model = check_message(request, version, betas)
-        prompted = self._cache.count(request, model, self._clock())
+        prompted = self._cache.count(request, model, now_s)
         total = prompted.input_tokens + prompted.cache_read + prompted.write_5m + prompted.write_1h
         if total > model.window_tokens:
             raise invalid(f"prompt is too long: {total} tokens > {model.window_tokens} maximum")
         spoken = speak(request, model, self._seed, dice, self._script)
         is_modern = model.version >= (4, 6)
+        id = dice.id("msg")
+        self._threads.keep(request, id, spoken.blocks, now_s)
         return Written(
-            id=dice.id("msg"),
+            id=id,
             model=model.id,
             spoken=spoken,
             prompted=prompted,
@@ -144,6 +150,8 @@ class Api:
         """The message of one batch item. Any beta field passes, as betas belong to the batch's own request."""
         if params.get("max_tokens") == 0:
             raise invalid("max_tokens: 0 is not supported in batch requests")
+        if "thread" in params:
+            raise invalid("thread: Not supported in batch requests")
         return message(self._written(params, VERSIONS[0], "batch", dice, tier="batch"))
 
     def _batch(self, served: Served, steps: list[str], wanted: dict[str, str], dice: Dice) -> Answer:

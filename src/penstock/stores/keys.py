@@ -45,7 +45,7 @@ def digest(value: str) -> bytes:
 
 
 def mint(environment: str, token: Callable[[int], str]) -> Secret:
-    """A new key, `pk_ENVIRONMENT_` and what `token` makes of 32 bytes; `secrets.token_urlsafe` in earnest."""
+    """A new key, `pk_ENVIRONMENT_` and what `token`, a source of randomness, makes of 32 bytes."""
     return Secret(f"pk_{environment}_{token(_RANDOM_BYTES)}")
 
 

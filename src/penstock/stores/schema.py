@@ -33,10 +33,16 @@ def journal_folder(data: Path) -> Path:
 
 
 def prepare(data: Path) -> None:
-    """Make the data folder and an empty database that only its owner can read. Raises StoreFailed."""
+    """Make the data folder and an empty database that only its owner can read. Raises StoreFailed.
+
+    A database that exists is not opened, not even to look: closing it again would drop the locks that SQLite holds on
+    it for this whole process, and another process could then delete the write-ahead log under our feet.
+    """
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(database(data), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(database(data), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise unwritable(data, error) from error
 

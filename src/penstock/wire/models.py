@@ -90,7 +90,7 @@ def pico(usd: str, place: str) -> int:
     try:
         exact = Decimal(usd) * 1_000_000
         whole = int(exact)
-    except ArithmeticError as error:
+    except (ArithmeticError, ValueError) as error:
         raise ValueError(f'{place}: "{usd}" is not a decimal number; write for instance "0.25".') from error
     if whole != exact or whole < 0 or whole % _STEP_PICO:
         raise ValueError(f'{place}: "{usd}" is not a price in steps of 0.00002 dollars per million tokens.')

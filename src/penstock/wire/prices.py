@@ -64,14 +64,14 @@ class _Span(NamedTuple):
 
 
 class PriceBook:
-    """Prices usage by a table of models. `overrides` are dollars per million tokens by kind, for a model id.
+    """Prices usage by a table of models. `overrides` are dollars per million tokens by kind, for a model id or alias.
 
     An override replaces all of a model's own prices, or adds a model. Raises ValueError where one is not a price.
     """
 
     def __init__(self, models: Models | None = None, overrides: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self._models = models if models is not None else shipped()
-        self._overrides = {name: rates(usd, f"prices.{name}") for name, usd in (overrides or {}).items()}
+        self._overrides = {self._id(name): rates(usd, f"prices.{name}") for name, usd in (overrides or {}).items()}
         self._spans: dict[tuple[str, bool, bool, bool], tuple[_Span, ...]] = {}
 
     def price(
@@ -106,6 +106,10 @@ class PriceBook:
     ) -> Price:
         """The same price, with its lines."""
         return FREE if is_early_refusal else self._by_line(usage, model, at_us, is_batch)
+
+    def _id(self, name: str) -> str:
+        model = self._models.find(name)
+        return model.id if model is not None else name
 
     def _by_line(self, usage: Usage, model: str, at_us: int, is_batch: bool) -> Price:
         lines: list[Line] = []
@@ -147,13 +151,13 @@ class PriceBook:
     def _spread(self, name: str, is_batch: bool, is_fast: bool, is_us: bool) -> tuple[_Span, ...]:
         """The spans of a model under one set of conditions; kept, unless the model is unknown."""
         model = self._models.find(name)
-        override = self._overrides.get(name) or (self._overrides.get(model.id) if model is not None else None)
+        override = self._overrides.get(model.id if model is not None else name)
         periods = (Period(override),) if override is not None else model.prices if model is not None else ()
         if not periods:
             return ()
-        above_4_5, has_fast = _conditions(model)
+        has_geo, has_fast = _conditions(model)
         times = 2 if is_fast and has_fast else 1
-        tenths = 11 if is_us and above_4_5 else 10
+        tenths = 11 if is_us and has_geo else 10
         divisor = 20 if is_batch else 10
 
         def spread(given: Rates) -> _Units:

@@ -23,7 +23,7 @@ def first_key(config: Config) -> tuple[str | None, bool]:
     clock, chance = BlockingClock(), SystemChance()
     store = KeyStore(config.data, clock)
     place = config.data / FILE
-    known = store.all()
+    known = store.list()
     if not known:
         _, secret = store.create(
             "first",

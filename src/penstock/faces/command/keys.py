@@ -61,7 +61,7 @@ def create(
 def list_keys(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """All keys, oldest first, revoked ones included."""
     clock = BlockingClock()
-    found = KeyStore(opened(config, data).data, clock).all()
+    found = KeyStore(opened(config, data).data, clock).list()
     if as_json:
         print(json.dumps([_shown(key, clock.wall_us()) for key in found], indent=2))
         return

@@ -44,6 +44,10 @@ class Phase(IntEnum):
     PARTING = 5  #: nothing any more: it was refused, or is being closed
 
 
+#: Looked up by name: an enum's own attribute lookup is slow before Python 3.12.
+FRESH, IDLE, HEAD, BODY, BUSY, PARTING = Phase
+
+
 class Connection(HttpToolsProtocol):
     cycle: Exchange  # type: ignore[assignment]
     pipeline: deque[Exchange]  # type: ignore[assignment]
@@ -51,7 +55,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, gateway: Server, config: Config, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(config, gateway.state, {}, loop)
         self.gateway = gateway
-        self.phase = Phase.FRESH
+        self.phase = FRESH
         self.since = gateway.tick
         self.active: Exchange | None = None
         self.headers = []
@@ -85,7 +89,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.discard(self)
-        self.phase, self.is_deaf = Phase.PARTING, True
+        self.phase, self.is_deaf = PARTING, True
         self.parser = None  # type: ignore[assignment]
         self._hang_up()
         self.flow.resume_writing()
@@ -109,15 +113,15 @@ class Connection(HttpToolsProtocol):
             self._on_fault(error, data)
             return
         phase = self.phase
-        if phase is Phase.BUSY:
+        if phase is BUSY:
             return
         header_bytes_max = self.gateway.limits.header_bytes_max
-        if phase is Phase.BODY:
+        if phase is BODY:
             self.since = self.gateway.tick
             self._wire_bytes += self._fed
             if self._wire_bytes > header_bytes_max + _WIRE_PER_BODY_BYTE * self._body_bytes:
                 self.refuse(refusals.malformed("its chunks carry more framing than data", "Send larger chunks."))
-        elif phase is not Phase.PARTING:
+        elif phase is not PARTING:
             self._head_bytes += self._fed
             if self._head_bytes > header_bytes_max:
                 self.refuse(refusals.header_too_large(header_bytes_max))
@@ -128,13 +132,13 @@ class Connection(HttpToolsProtocol):
         if self._is_last:
             raise refusals.malformed("more data follows a request that was to be the last")
         # Bytes of an earlier request in the same read are not this one's.
-        self._head_bytes = 0 if self.phase <= Phase.IDLE else -self._fed
-        self.phase, self.since = Phase.HEAD, self.gateway.tick
+        self._head_bytes = 0 if self.phase <= IDLE else -self._fed
+        self.phase, self.since = HEAD, self.gateway.tick
         self.url = b""
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.phase is Phase.HEAD:  # otherwise a trailer, which nobody asked for
+        if self.phase is HEAD:  # otherwise a trailer, which nobody asked for
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -177,7 +181,7 @@ class Connection(HttpToolsProtocol):
             "state": {"hangup": None},
         }
         self._is_last = not keeps_alive
-        self.phase, self.since = Phase.BODY, self.gateway.tick
+        self.phase, self.since = BODY, self.gateway.tick
         self._wire_bytes = self._body_bytes = self._window_bytes = 0
         self._window_since = self.since
         self.cycle = Exchange(self, self.scope, wants_continue=wants_continue, keeps_alive=keeps_alive)
@@ -199,7 +203,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._is_upgrade:
             return
-        self.phase = Phase.BUSY
+        self.phase = BUSY
         self.cycle.more_body = False
         self.cycle.news.set()
 
@@ -220,7 +224,7 @@ class Connection(HttpToolsProtocol):
 
     def may_keep(self, exchange: Exchange) -> bool:
         """Whether the connection may carry another request after this one: asked when its answer's head is written."""
-        return not self.gateway.is_draining and not (self.phase is Phase.BODY and exchange is self.cycle)
+        return not self.gateway.is_draining and not (self.phase is BODY and exchange is self.cycle)
 
     def on_answered(self, exchange: Exchange) -> None:
         """An answer is complete: go on with the next request, or close."""
@@ -228,13 +232,13 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if not exchange.keeps_alive:
-            self._part(None, lingers=self.phase is not Phase.BUSY)
+            self._part(None, lingers=self.phase is not BUSY)
         elif self.pipeline:
             self._start(self.pipeline.popleft())
         elif self.parting is not None:
             self._part(self.parting)
-        elif self.phase is Phase.BUSY:
-            self.phase, self.since = Phase.IDLE, self.gateway.tick
+        elif self.phase is BUSY:
+            self.phase, self.since = IDLE, self.gateway.tick
         if not self.pipeline:
             self.flow.resume_reading()
 
@@ -263,7 +267,7 @@ class Connection(HttpToolsProtocol):
         self.data_received(head + rest)
 
     def _on_fault(self, error: httptools.HttpParserError, data: bytes) -> None:
-        if self._is_last and self.phase is not Phase.BODY:
+        if self._is_last and self.phase is not BODY:
             self.is_deaf = True  # what follows the last request is no request
             return
         cause = error.__context__
@@ -277,11 +281,11 @@ class Connection(HttpToolsProtocol):
 
     def refuse(self, refusal: Refused) -> None:
         """Answer with `refusal` once the answers owed before it are out, then close."""
-        if self.phase is Phase.PARTING or self.parting is not None:
+        if self.phase is PARTING or self.parting is not None:
             return
         self.gateway.refused[refusal.code] += 1
         self.is_deaf = True
-        if self.phase is Phase.BODY:  # the request under way is the broken one: nobody else will answer it
+        if self.phase is BODY:  # the request under way is the broken one: nobody else will answer it
             broken = self.cycle
             if broken is self.active:
                 is_started = broken.is_started
@@ -295,7 +299,7 @@ class Connection(HttpToolsProtocol):
         if self.active is None:
             self._part(answer)
         else:
-            self.parting, self.phase = answer, Phase.BUSY
+            self.parting, self.phase = answer, BUSY
 
     def _worded_whole(self, refusal: Refused) -> bytes:
         status, headers, body = self.worded(refusal)
@@ -306,7 +310,7 @@ class Connection(HttpToolsProtocol):
 
     def _part(self, answer: bytes | None, *, lingers: bool = True) -> None:
         """Close, after `answer` where there is one. `lingers`: the caller may still be sending, so read on a while."""
-        self.phase, self.is_deaf, self.since = Phase.PARTING, True, self.gateway.tick
+        self.phase, self.is_deaf, self.since = PARTING, True, self.gateway.tick
         if answer is not None:
             self.transport.write(answer)
         if lingers and self.transport.can_write_eof():
@@ -318,7 +322,7 @@ class Connection(HttpToolsProtocol):
     def close_if_idle(self) -> None:
         """The drain is over: close what holds no exchange."""
         if self.active is None:
-            self.phase, self.since = Phase.PARTING, self.gateway.tick
+            self.phase, self.since = PARTING, self.gateway.tick
             self.transport.close()
 
     def cut(self) -> None:
@@ -331,16 +335,16 @@ class Connection(HttpToolsProtocol):
         unsent_bytes = self.transport.get_write_buffer_size()
         if unsent_bytes:
             self._watch_unsent(unsent_bytes, tick)
-        elif self.phase is Phase.BUSY:
+        elif self.phase is BUSY:
             return
-        elif self.phase is Phase.BODY:
+        elif self.phase is BODY:
             self._watch_body(tick)
-        elif self.phase is Phase.HEAD and self.flow.read_paused:
+        elif self.phase is HEAD and self.flow.read_paused:
             self.since = tick
         elif tick - self.since > self.gateway.ticks[self.phase]:
-            if self.phase is Phase.HEAD:
+            if self.phase is HEAD:
                 self.refuse(refusals.too_slow("head of the request", self.gateway.limits.header_read_s))
-            elif self.phase is Phase.PARTING:
+            elif self.phase is PARTING:
                 self.cut()
             else:
                 self._part(None, lingers=False)
@@ -357,7 +361,7 @@ class Connection(HttpToolsProtocol):
         if self.flow.read_paused or self.cycle.wants_continue:  # it is we who keep the caller from sending
             self.since = tick
             self._window_since += 1
-        elif tick - self.since > self.gateway.ticks[Phase.BODY]:
+        elif tick - self.since > self.gateway.ticks[BODY]:
             self.refuse(refusals.too_slow("rest of the body", limits.body_idle_s))
         elif tick - self._window_since >= self.gateway.window_ticks:
             if self._body_bytes - self._window_bytes < limits.body_rate_min * limits.body_rate_window_s:

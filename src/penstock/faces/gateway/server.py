@@ -82,7 +82,9 @@ class Server:
         }
         self.window_ticks = limits.ticks(limits.body_rate_window_s)
         self.stall_ticks = limits.ticks(limits.write_stall_s)
-        self._config = Config(app, loop="none", ws="none", lifespan="off", interface="asgi3", log_config=None)
+        self._config = Config(
+            app, loop="none", ws="none", lifespan="off", interface="asgi3", log_config=None, proxy_headers=False
+        )
         self._is_forced = False
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
