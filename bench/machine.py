@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,11 +26,15 @@ class Unmeasurable(Exception):
     """A bench cannot run here. Says what is missing and how to get it."""
 
 
+@functools.cache
 def cores() -> tuple[int, int]:
-    """The core for what is measured and the core for what measures it; one and the same on a machine with one."""
+    """The core for what is measured and the core for what measures it; one and the same on a machine with one.
+
+    To be asked before this process pins itself.
+    """
     if not hasattr(os, "sched_setaffinity") or not Path("/proc/self/stat").exists():
         raise Unmeasurable("the benches pin processes and read /proc, so they need Linux")
-    usable = os.sched_getaffinity(os.getppid()) or os.sched_getaffinity(0)
+    usable = os.sched_getaffinity(0)
     return min(usable), max(usable)
 
 
@@ -100,29 +105,59 @@ def _ours_s() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-@contextmanager
-def child(
-    argv: Sequence[str], core: int, *, env: Mapping[str, str] | None = None, stdout: int | None = subprocess.DEVNULL
-) -> Iterator[subprocess.Popen[str]]:
-    """A process pinned to a core, told to end when the block does."""
-    process = subprocess.Popen(
-        argv,
-        env=dict(env) if env is not None else None,
-        cwd=ROOT,
-        stdout=stdout,
-        stderr=subprocess.DEVNULL if stdout is None else subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
+class Child:
+    """A process of the bench. What it says on stderr goes to a file, so that it never waits for a reader."""
+
+    def __init__(self, argv: Sequence[str], core: int, env: Mapping[str, str] | None) -> None:
+        self.name = Path(argv[0]).name
+        self._errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            argv,
+            env=env,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def output(self, wait_s: float) -> str:
+        """All it printed, once it has ended."""
+        return self.process.communicate(timeout=wait_s)[0]
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def last_words(self) -> str:
+        """The last line on stderr."""
+        self._errors.seek(0)
+        lines = self._errors.read().strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    def end(self) -> None:
+        self.process.terminate()
         try:
-            process.communicate(timeout=10)
+            self.process.communicate(timeout=10)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+            self.process.kill()
+            self.process.communicate()
+        self._errors.close()
+
+
+@contextmanager
+def child(argv: Sequence[str], core: int, *, env: Mapping[str, str] | None = None) -> Iterator[Child]:
+    """A process pinned to a core, told to end when the block does."""
+    started = Child(argv, core, env)
+    try:
+        yield started
+    finally:
+        started.end()
 
 
 def program(name: str) -> str:

@@ -8,6 +8,7 @@ import random
 import selectors
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -47,11 +48,13 @@ async def offer(subject: Subject, body: bytes, *, per_s: float, seconds: float, 
     """Offer calls to a subject at random moments, `per_s` on average."""
     waits, idle, loop = Waits(), [], asyncio.get_running_loop()
     message = request(f"127.0.0.1:{subject.port}", subject.key, body)
-    under_way = 0
+    under_way, is_drained = 0, asyncio.Event()
 
     def ended(exchange: Exchange, is_whole: bool) -> None:
         nonlocal under_way
         under_way -= 1
+        if not under_way:
+            is_drained.set()
         if not is_whole:
             waits.errors += 1
             exchange.transport.close()
@@ -74,11 +77,12 @@ async def offer(subject: Subject, body: bytes, *, per_s: float, seconds: float, 
             await asyncio.sleep(early_s)
         exchange = idle.pop() if idle else await connect()
         under_way += 1
+        is_drained.clear()
         exchange.send(message, due_s)
         due_s += dice.expovariate(per_s)
-    give_up_s = time.monotonic() + _GRACE_S
-    while under_way and time.monotonic() < give_up_s:
-        await asyncio.sleep(0.005)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE_S):
+            await is_drained.wait()
     waits.errors += under_way
     for exchange in idle:
         exchange.transport.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -12,8 +11,8 @@ from .report import Plan, Row, Section, Spread, Target
 from .subjects import await_file, environment, serve_command
 
 _ABOUT = (
-    "From starting the process to the ready file, which is there once the gateway accepts calls: with a data folder that "
-    "was used before, and with none, so that key and database are made first. Beside it, the bare interpreter."
+    "From starting the process to the ready file, which is there once the gateway accepts calls: with a data folder "
+    "that was used before, and with none, so that key and database are made first. Beside it, the bare interpreter."
 )
 
 
@@ -43,12 +42,12 @@ def _start_s(data: Path) -> float:
         # port 9 (discard) has no listener: starting must not need the upstream
         argv = serve_command(9, data, ready)
         began_s = time.monotonic()
-        with child(argv, cores()[0], env=environment(), stdout=subprocess.PIPE) as process:
+        with child(argv, cores()[0], env=environment()) as process:
             return await_file(process, ready) - began_s
 
 
 def _interpreter_s() -> float:
     began_s = time.monotonic()
     with child(python("-c", "pass"), cores()[0]) as process:
-        process.wait(10)
+        process.output(10)
         return time.monotonic() - began_s

@@ -13,9 +13,9 @@ from .report import Plan, Row, Section, Spread, Target
 from .subjects import Subject, all_subjects, nginx, penstock
 
 _ABOUT = (
-    "Bursts: wrk asks for streams of 100 deltas (106 events, 16 KB, each event a chunk of its own) that the stub writes "
-    "at once, over 16 connections. Paced: so many callers at a time each read a stream of one delta every 20 ms and begin "
-    "another when it ends; a delta carries the moment it was written, and lag is how much later its caller has it."
+    "Bursts: wrk asks for streams of 100 deltas (106 events, 16 KB, each event a chunk of its own) that the stub "
+    "writes at once, over 16 connections. Paced: so many callers at a time each read a stream of one delta every 20 ms and "
+    "begin another when it ends; a delta carries the moment it was written, and lag is how much later its caller has it."
 )
 _COUNTS = (200, 500, 800, 1000)
 #: Later than this, a person reading along notices.
@@ -37,7 +37,7 @@ def measure(plan: Plan) -> Section:
     carried: dict[str, int] = {}
     counts = (50,) if plan.is_quick else _COUNTS
     for count in counts:
-        found: dict[str, Lags] = run_fast(_paced(count, 2.0 if plan.is_quick else 8.0))  # type: ignore[assignment]
+        found: dict[str, Lags] = run_fast(_paced(count, 2.0 if plan.is_quick else 8.0))
         section.rows += _paced_rows(count, found)
         for name, lags in found.items():
             if _is_carried(lags, count):

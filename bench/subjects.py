@@ -1,11 +1,10 @@
-"""What is measured, and what it is measured against: Penstock, nginx as the floor, and the stub with nothing between."""
+"""What is measured, and against what: Penstock, nginx as the floor, and the stub with nothing between."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .machine import Unmeasurable, child, cores, cpu_s, program, python
+from .machine import Child, Unmeasurable, child, cores, cpu_s, program, python
 from .traffic import UPSTREAM_KEY
 
 _START_S = 15.0
@@ -52,11 +51,10 @@ class Subject:
 @contextmanager
 def stub() -> Iterator[Subject]:
     """The stub in a process of its own, on the core of the load."""
-    with child(python("-m", "bench.stub"), cores()[1], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        words = process.stdout.readline()
-        if not words.strip().isdigit():
-            raise Unmeasurable(f"the stub did not start: {process.communicate()[1].strip()[-500:]}")
+    with child(python("-m", "bench.stub"), cores()[1]) as process:
+        words = process.line()
+        if not words.isdigit():
+            raise Unmeasurable(f"the stub did not start: {process.last_words()}")
         yield Subject("stub alone", int(words), UPSTREAM_KEY, None)
 
 
@@ -67,9 +65,7 @@ def nginx(upstream_port: int) -> Iterator[Subject]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         config = Path(folder, "nginx.conf")
         config.write_text(_NGINX.format(folder=folder, port=port, upstream=upstream_port))
-        with child(
-            [where, "-e", "stderr", "-p", folder, "-c", str(config)], cores()[0], stdout=subprocess.PIPE
-        ) as process:
+        with child([where, "-e", "stderr", "-p", folder, "-c", str(config)], cores()[0]) as process:
             await_accepting(process, port)
             yield Subject("nginx", port, UPSTREAM_KEY, process.pid)
 
@@ -80,7 +76,7 @@ def penstock(upstream_port: int, data: Path | None = None) -> Iterator[Subject]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         ready = Path(folder, "ready.json")
         argv = serve_command(upstream_port, data or Path(folder, "data"), ready)
-        with child(argv, cores()[0], env=environment(), stdout=subprocess.PIPE) as process:
+        with child(argv, cores()[0], env=environment()) as process:
             await_file(process, ready)
             told = json.loads(ready.read_text())
             yield Subject("Penstock", int(told["url"].rpartition(":")[2].strip("/")), told["key"], int(told["pid"]))
@@ -99,34 +95,34 @@ def environment() -> Mapping[str, str]:
     return {**kept, "ANTHROPIC_API_KEY": UPSTREAM_KEY}
 
 
-def await_file(process: subprocess.Popen[str], place: Path) -> float:
+def await_file(process: Child, place: Path) -> float:
     """Wait for a file to be there and whole; the moment it was, by the monotonic clock. Raises Unmeasurable."""
     until = time.monotonic() + _START_S
     while time.monotonic() < until:
         if place.exists() and place.read_text().rstrip().endswith("}"):
             return time.monotonic()
-        if process.poll() is not None:
+        if process.process.poll() is not None:
             break
         time.sleep(0.001)
-    raise Unmeasurable(_last_words("penstock serve", process))
+    raise Unmeasurable(_why_not("penstock serve", process))
 
 
-def await_accepting(process: subprocess.Popen[str], port: int) -> float:
+def await_accepting(process: Child, port: int) -> float:
     """Wait for a port to accept; the moment it did, by the monotonic clock. Raises Unmeasurable."""
     until = time.monotonic() + _START_S
-    while time.monotonic() < until and process.poll() is None:
+    while time.monotonic() < until and process.process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return time.monotonic()
         time.sleep(0.001)
-    raise Unmeasurable(_last_words(process.args[0] if isinstance(process.args, list) else "a child", process))
+    raise Unmeasurable(_why_not(process.name, process))
 
 
-def _last_words(name: object, process: subprocess.Popen[str]) -> str:
-    if process.poll() is None:
+def _why_not(name: str, process: Child) -> str:
+    code = process.process.poll()
+    if code is None:
         return f"{name} was not ready within {_START_S:.0f} s"
-    errors = process.communicate()[1].strip().splitlines()
-    return f"{name} ended with code {process.returncode}: {errors[-1] if errors else 'it said nothing'}"
+    return f"{name} ended with code {code}: {process.last_words()}"
 
 
 def free_port() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
@@ -35,7 +34,6 @@ class Load:
     """One window of load on one subject."""
 
     requests: int
-    errors: int
     wall_s: float
     subject_cpu_s: float
 
@@ -52,14 +50,9 @@ class Load:
     def core_share(self) -> float:
         return self.subject_cpu_s / self.wall_s
 
-    @property
-    def per_core_s(self) -> float:
-        """Requests for each second of CPU: what a whole core would do, whoever else had a part of it."""
-        return self.requests / self.subject_cpu_s if self.subject_cpu_s else self.per_s
-
 
 def load(subject: Subject, body: bytes, seconds: float, *, connections: int = 32) -> Load:
-    """Load a subject for some seconds. Raises Unmeasurable, also where calls fail: errors are fast and prove nothing."""
+    """Load a subject for some seconds. Raises Unmeasurable, also where calls fail: errors are fast."""
     where = program("wrk")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         place, script = Path(folder, "body"), Path(folder, "load.lua")
@@ -68,15 +61,14 @@ def load(subject: Subject, body: bytes, seconds: float, *, connections: int = 32
         argv = [where, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "20s", "-s", str(script)]
         url = f"http://127.0.0.1:{subject.port}"
         began, used = time.monotonic(), subject.cpu_s()
-        with child([*argv, url], cores()[1], stdout=subprocess.PIPE) as process:
-            output, errors = process.communicate(timeout=seconds + 60)
-        wall, used = time.monotonic() - began, subject.cpu_s() - used
-    result = parse(output) if process.returncode == 0 else None
-    if result is None:
-        raise Unmeasurable(f"wrk failed: {(errors or output).strip()[-300:]}")
+        with child([*argv, url], cores()[1]) as process:
+            result = parse(process.output(seconds + 60))
+            wall, used = time.monotonic() - began, subject.cpu_s() - used
+            if result is None:
+                raise Unmeasurable(f"wrk failed: {process.last_words()}")
     if result["errors"] or not result["requests"]:
         raise Unmeasurable(f"{subject.name} failed {result['errors']} of {result['requests']} calls under load")
-    return Load(result["requests"], result["errors"], wall, used)
+    return Load(result["requests"], wall, used)
 
 
 def script_text(body: Path, headers: dict[str, str]) -> str:

@@ -96,7 +96,11 @@ def test_every_key_says_what_it_means_and_numbers_name_their_unit() -> None:
         (StoresConfig, {"ledger": "postgresql://db/x"}, "names PostgreSQL, which comes with a later version."),
         (StoresConfig, {"ledger": "redis://db"}, "names Redis, which comes with a later version"),
         (StoresConfig, {"ledger": "sqlite:/other.db"}, "names another file than penstock.db"),
-        (UpstreamConfig, {"kind": "bedrock"}, "Amazon Bedrock as an upstream of the gateway comes with a later version"),
+        (
+            UpstreamConfig,
+            {"kind": "bedrock"},
+            "Amazon Bedrock as an upstream of the gateway comes with a later version",
+        ),
         (UpstreamConfig, {"kind": "compatable"}, 'is the string "compatable". Give "anthropic" or "compatible".'),
         (UpstreamConfig, {"kind": "compatible"}, 'is missing, and kind "compatible" has no default. Give its URL.'),
         (UpstreamConfig, {"url": "ftp://x"}, "`UpstreamConfig.url` is not an http or https URL."),
@@ -105,11 +109,19 @@ def test_every_key_says_what_it_means_and_numbers_name_their_unit() -> None:
         (UpstreamConfig, {"url": "https://h/p?a=b"}, "has a query or a fragment."),
         (UpstreamConfig, {"keys": [*ENV_KEY]}, "`UpstreamConfig.keys` is a list of 1. Give a list of strings."),
         (UpstreamConfig, {"keys": (*ENV_KEY, "env:B")}, "lists 2 keys, and sharing calls among keys comes with"),
-        (ModelPriceConfig, {"input_usd": "1", "output_usd": "1e3"}, 'output_usd` is the string "1e3". Give dollars per'),
+        (
+            ModelPriceConfig,
+            {"input_usd": "1", "output_usd": "1e3"},
+            'output_usd` is the string "1e3". Give dollars per',
+        ),
         (ModelPriceConfig, {"input_usd": "0.00001", "output_usd": "1"}, "in steps of 0.00002"),
         (Config, {"environment": "production"}, 'Give "dev" or "staging" or "prod".'),
         (Config, {"routing": RoutingConfig("b")}, "which is no upstream. There are: none."),
-        (Config, {"upstreams": {"A b": UpstreamConfig()}}, 'has the name the string "A b". Name upstreams in lower-case'),
+        (
+            Config,
+            {"upstreams": {"A b": UpstreamConfig()}},
+            'has the name the string "A b". Name upstreams in lower-case',
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_fix(kind: type[Section], given: dict[str, Any], said: str) -> None:

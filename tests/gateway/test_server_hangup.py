@@ -259,7 +259,8 @@ def test_the_scope_is_what_asgi_says() -> None:
 
     with serving(app) as running, running.dial() as caller:
         caller.sendall(
-            b"GET /v1/%C3%A9?beta=true&x=%20 HTTP/1.1\r\nHost: a\r\nX-Api-Key: K\r\nConnection: close\r\n\r\n"
+            b"GET /v1/%C3%A9?beta=true&x=%20 HTTP/1.1\r\nHost: a\r\nX-Api-Key: K\r\n"
+            b"X-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n"
         )
         heard(caller)
         own = caller.getsockname()

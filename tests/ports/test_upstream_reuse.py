@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 
@@ -231,6 +232,8 @@ def test_pool_serves_a_second_loop_after_the_first_is_gone(loop_backend: Backend
     with RawServer(echo) as server:
         bodies = [loop_backend.run(hear(pool, server.url, body=b"%d" % n)).body for n in range(3)]
         assert bodies == [b"0", b"1", b"2"]
+        gc.collect()
+        assert all(server.left.acquire(timeout=5) for _ in range(2)), "a dead loop's sockets must not stay open"
         loop_backend.run(pool.aclose())
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.wire.messages import Endpoint, Malformed, endpoint, read_request
@@ -72,6 +72,7 @@ def test_what_is_no_json_object_is_malformed_with_a_reason(body: bytes) -> None:
     assert str(fault.value)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_malformed(body: bytes) -> None:
     try:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.wire.messages import Iteration, Usage
@@ -89,7 +89,7 @@ def test_fast_doubles_where_it_exists_and_never_in_a_batch() -> None:
 
 def test_us_adds_a_tenth_from_4_6_on() -> None:
     assert cost("claude-sonnet-4-6", inference_geo="us", input_tokens=1_000_000) == "3.30"
-    assert cost("claude-sonnet-4-5", inference_geo="us", input_tokens=1_000_000) == "3.00"
+    assert cost("claude-sonnet-4-5", inference_geo="us", input_tokens=100_000) == "0.30"
     assert cost("claude-haiku-5-5", inference_geo="us", service_tier="batch", cache_read_tokens=100_000) == "0.00055"
 
 
@@ -145,6 +145,7 @@ def test_a_hop_that_declined_before_output_is_free_where_a_fallback_served() -> 
     assert price(Usage(iterations=(declined, served)), "claude-opus-5", NOW).nano == 5 * 10**9
 
 
+@settings(deadline=None)
 @given(usages, model_ids, st.booleans(), st.integers(1_600_000_000, 1_900_000_000))
 def test_lines_add_up_to_the_price_and_rounding_is_below_a_nano(
     usage: Usage, model: str, is_batch: bool, at_s: int
@@ -157,6 +158,7 @@ def test_lines_add_up_to_the_price_and_rounding_is_below_a_nano(
     assert abs(Fraction(sum(line.amount_pico for line in slow.lines), 1000) - quick.nano) <= Fraction(1, 2)
 
 
+@settings(deadline=None)
 @given(usages, usages, model_ids)
 def test_more_tokens_never_cost_less(usage: Usage, more: Usage, model: str) -> None:
     larger = Usage(
@@ -174,6 +176,7 @@ def test_more_tokens_never_cost_less(usage: Usage, more: Usage, model: str) -> N
     assert low is not None and high is not None and low <= high
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**15), 10**15))
 def test_usd_is_exact_and_reads_back(nano: int) -> None:
     text = usd(nano)
@@ -204,9 +207,9 @@ def test_an_override_replaces_a_models_prices_or_adds_a_model() -> None:
         ({"input": "1"}, "`input` and `output`"),
         ({"input": "1", "output": "x"}, '"x" is not a decimal number'),
         ({"input": "1", "output": "0.00001"}, "steps of 0.00002"),
-        ({"input": "-1", "output": "1"}, "prices.m.input"),
+        ({"input": "-1", "output": "1"}, r"prices\.models\.m\.input"),
         ({"input": "1", "output": "1", "cached": "1"}, "no such price: cached"),
-        ({"input": "NaN", "output": "1"}, "prices.m.input"),
+        ({"input": "NaN", "output": "1"}, r"prices\.models\.m\.input"),
     ],
 )
 def test_an_override_that_is_no_price_is_refused_by_name(usd_by_kind: dict[str, str], said: str) -> None:

@@ -5,7 +5,7 @@ import json
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.wire.messages import Endpoint, Reading, Usage
@@ -127,6 +127,7 @@ def test_a_compressed_stream_is_read_aside(coding: bytes) -> None:
     assert ours.closing(b"{}") == b""
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(CODED[b"gzip"]) - 20), st.binary(max_size=30))
 def test_a_broken_compressed_body_never_raises(cut: int, noise: bytes) -> None:
     ours = fed(reading(MESSAGES, 200, [STREAM, (b"content-encoding", b"gzip")]), CODED[b"gzip"][:cut] + noise)

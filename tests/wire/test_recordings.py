@@ -27,8 +27,8 @@ SOURCES = sorted(path.name for path in RECORDINGS.iterdir() if path.is_dir()) if
 
 pytestmark = pytest.mark.skipif(not SOURCES, reason="the recordings are not beside this repository")
 
-#: Models of hand-written fixtures and of the days before the price table; their answers stay unpriced.
-UNPRICED_MODELS = {"claude-instant-1.2", "fallback-model", "primary-model"}
+#: Made-up names in hand-written fixtures: the only answers of messages that stay unpriced.
+UNPRICED_MODELS = {"fallback-model", "primary-model"}
 
 
 class Sdk:

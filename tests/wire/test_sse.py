@@ -36,6 +36,7 @@ def test_byte_by_byte_reads_the_same(line_end: bytes) -> None:
     assert read(bytes([byte]) for byte in body).answer == EXPECTED
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, len(WHOLE))))
 def test_any_split_counts_the_same_output(cuts: list[int]) -> None:
     whole = read([WHOLE])
@@ -49,6 +50,7 @@ EVENTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(EVENTS), st.lists(st.integers(0, 3000)), st.sampled_from([b"\n", b"\r\n", b"\r"]))
 def test_any_events_in_any_pieces_count_as_one_by_one(middle: list[bytes], cuts: list[int], line_end: bytes) -> None:
     events = [start(), block(), *middle, delta(), STOP]
@@ -59,6 +61,7 @@ def test_any_events_in_any_pieces_count_as_one_by_one(middle: list[bytes], cuts:
     assert plain._deltas == ours._deltas == expected_deltas
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_make_it_raise(noise: bytes) -> None:
     ours = read([noise, start(), noise, noise])
@@ -227,7 +230,7 @@ class TestCutStreamAsTheSdkSeesIt:
                 assert (error.type, error.error_code) == ("api_error", "cut")
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text(min_size=1, max_size=3), st.integers(1, 3))
 def test_a_split_character_is_completed_to_valid_utf8(words: str, dropped: int) -> None:
     try:

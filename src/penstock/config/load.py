@@ -236,7 +236,8 @@ class _Reading:
         if name in LATER and not path:
             fix = "It comes with a later version; leave it out until then."
         elif at_home:
-            fix = f"It belongs under [{_name(at_home[0])}]." if at_home[0] else "It belongs at the top, before any table."
+            home = _name(at_home[0])
+            fix = f"It belongs under [{home}]." if home else "It belongs at the top, before any table."
         elif near:
             fix = f"Did you mean `{near[0]}`?"
         else:

@@ -41,7 +41,7 @@ def fault_of_reference(reference: str) -> Fault | None:
     scheme, rest = split(reference)
     if scheme in FORMS:
         form, pattern = FORMS[scheme]
-        is_literal = "sk-ant-" in rest or (scheme == "env" and is_secret_like(rest) and not rest.isupper())
+        is_literal = "sk-ant-" in rest or (scheme == "env" and is_secret_like(rest))
         if is_literal:
             return f"holds a literal key behind {scheme}:", NO_LITERALS
         if not pattern.fullmatch(rest):

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigError
 from ..wire.models import pico
-from .keys import BadValue, Fault, Section, check, key, shown, table
+from .keys import BadValue, Fault, Section, check, is_secret_like, key, shown, table
 from .references import fault_of_reference
 
 API_URL = "https://api.anthropic.com"
@@ -267,7 +267,7 @@ class Config(Section):
     def __post_init__(self) -> None:
         check(self)
         for name in self.upstreams:
-            if not _UPSTREAM_NAME.fullmatch(name):
+            if not _UPSTREAM_NAME.fullmatch(name) or is_secret_like(name):
                 raise BadValue(
                     "Config",
                     "upstreams",

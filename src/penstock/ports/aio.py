@@ -1,6 +1,7 @@
 """Upstream connections by aiohttp: slower than `pool`, at home in odd networks.
 
-It takes proxies from the environment (HTTPS_PROXY, NO_PROXY, .netrc), which the other two do not.
+It takes proxies from the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), which the other two do not.
+aiohttp's own `trust_env` is not used: it asks again for every request, in a thread, and adds credentials from .netrc.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from multidict import CIMultiDict
@@ -55,15 +57,17 @@ class AioPool:
         self._tls = tls
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
         self._inherited: list[aiohttp.ClientSession] = []
-        self._origins: dict[str, Origin] = {}
+        self._origins: dict[str, tuple[Origin, str | None]] = {}
         self._is_closed = False
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_forgetter(weakref.ref(self)))
 
     async def send(self, request: Outgoing) -> Incoming:
-        origin = self._origins.get(request.url)
-        if origin is None:
-            origin = self._origins[request.url] = read_origin(request.url)
+        found = self._origins.get(request.url)
+        if found is None:
+            origin = read_origin(request.url)
+            found = self._origins[request.url] = origin, _proxy_of(origin)
+        origin, proxy = found
         if self._is_closed:
             raise failure("closed", origin)
         # Refuses what must not go out; aiohttp writes its own head.
@@ -71,9 +75,9 @@ class AioPool:
         loop = asyncio.get_running_loop()
         session = self._session_of(loop)
         total_at = loop.time() + request.timeouts.total_s
-        response = await self._exchange(session, request, origin, total_at, may_retry=True)
+        response = await self._exchange(session, request, origin, proxy, total_at, may_retry=True)
         if response is None:
-            response = await self._exchange(session, request, origin, total_at, may_retry=False)
+            response = await self._exchange(session, request, origin, proxy, total_at, may_retry=False)
         if response is None:
             raise AssertionError("only the first try may be stale")
         headers = tuple((name.lower(), value) for name, value in response.raw_headers)
@@ -99,7 +103,14 @@ class AioPool:
         return self._is_closed
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, request: Outgoing, origin: Origin, total_at: float, *, may_retry: bool
+        self,
+        session: aiohttp.ClientSession,
+        request: Outgoing,
+        origin: Origin,
+        proxy: str | None,
+        total_at: float,
+        *,
+        may_retry: bool,
     ) -> aiohttp.ClientResponse | None:
         timeouts, loop = request.timeouts, asyncio.get_running_loop()
         limit = asyncio.timeout_at(min(loop.time() + timeouts.connect_s + timeouts.first_byte_s, total_at))
@@ -112,6 +123,7 @@ class AioPool:
                     headers=_decoded(request.headers),
                     data=request.body or None,
                     allow_redirects=False,
+                    proxy=proxy,
                     timeout=aiohttp.ClientTimeout(sock_connect=timeouts.connect_s, ceil_threshold=1e9),
                     trace_request_ctx=trial,
                 )
@@ -164,7 +176,6 @@ class AioPool:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_SKIPPED,
             auto_decompress=False,
-            trust_env=True,
             read_bufsize=_READ_BYTES,
             max_line_size=HEAD_MAX_BYTES,
             max_field_size=HEAD_MAX_BYTES,
@@ -192,6 +203,12 @@ async def _on_reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: obj
 
 async def _on_created(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
     context.trace_request_ctx.connected(is_reused=False)
+
+
+def _proxy_of(origin: Origin) -> str | None:
+    if proxy_bypass(f"{origin.host}:{origin.port}"):
+        return None
+    return getproxies().get("https" if origin.is_tls else "http")
 
 
 def _decoded(headers: Headers) -> CIMultiDict[str]:

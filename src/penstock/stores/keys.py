@@ -23,7 +23,7 @@ from ..secret import Secret, masked
 from .schema import connect, database, failing, writing
 
 #: What a key may be allowed to do.
-SCOPES = frozenset({"messages", "count_tokens", "batches", "files", "models", "admin"})
+SCOPES = frozenset({"messages", "count_tokens", "batches", "files", "models", "other", "admin"})
 #: What it may do where nothing else is said.
 DEFAULT_SCOPES = frozenset({"messages", "count_tokens", "models"})
 
@@ -155,7 +155,7 @@ class KeyCache:
 
     async def find(self, digest: bytes) -> Key | None:
         """The key whose SHA-256 this is, at most one second stale. Raises StoreFailed."""
-        if self._age_s() >= REFRESH_S:
+        if self._age_s() >= REFRESH_S or digest not in self._known:
             self.refresh()
         return self._known.get(digest)
 
@@ -203,14 +203,16 @@ class LoopKeyCache(KeyCache):
     async def find(self, digest: bytes) -> Key | None:
         """The key whose SHA-256 this is, at most one second stale. Raises StoreFailed."""
         age_s = self._age_s()
-        if age_s >= REFRESH_S:
+        key = self._known.get(digest)
+        if age_s >= REFRESH_S or key is None:
             refreshing = self._refreshing
             if refreshing is None or refreshing.done():
                 refreshing = self._refreshing = asyncio.get_running_loop().run_in_executor(None, self.refresh)
                 refreshing.add_done_callback(_heard)
-            if age_s >= STALE_S:
+            if age_s >= STALE_S or key is None:  # a key unknown so far may have been made a moment ago
                 await asyncio.shield(refreshing)
-        return self._known.get(digest)
+                key = self._known.get(digest)
+        return key
 
 
 def _heard(refreshing: asyncio.Future[None]) -> None:

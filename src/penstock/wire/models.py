@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 import msgspec
@@ -78,7 +78,7 @@ def shipped() -> Models:
     return Models(_model(entry) for entry in msgspec.toml.decode(text, type=_File).model)
 
 
-@cache
+@lru_cache(256)
 def bytes_per_token(name: str) -> float:
     """Bytes of plain English in one output token of a model; for an unknown one, of the newest tokenizer."""
     model = shipped().find(name)

@@ -71,7 +71,9 @@ class PriceBook:
 
     def __init__(self, models: Models | None = None, overrides: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self._models = models if models is not None else shipped()
-        self._overrides = {self._id(name): rates(usd, f"prices.{name}") for name, usd in (overrides or {}).items()}
+        self._overrides = {
+            self._id(name): rates(usd, f"prices.models.{name}") for name, usd in (overrides or {}).items()
+        }
         self._spans: dict[tuple[str, bool, bool, bool], tuple[_Span, ...]] = {}
 
     def price(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 
 from ...call import Target
 from ...config.load import load
-from ...config.schema import Config
+from ...config.schema import Config, ModelPriceConfig
 from ...layer import Next
 from ...pipeline import build
 from ...ports import Clock, Ledger, Ports, Upstream
 from ...ports.blocking import BlockingClock, SystemChance
 from ...ports.loop import LoopClock
+from ...ports.origin import PoolLimits
 from ...ports.pool import LoopPool
 from ...ports.sockets import SocketPool
 from ...stores.memory import MemoryKeys, MemoryLedger
@@ -31,8 +32,11 @@ class Composition:
         self.config = config
         self.chance = SystemChance()
         self._blocking, self._loop = BlockingClock(), LoopClock()
-        self._prices = PriceBook(overrides=config.prices.models)
+        self._prices = PriceBook(overrides={name: _by_kind(own) for name, own in config.prices.models.items()})
         self.ledger = _ledger(config, self._blocking)
+        self._limits = PoolLimits(
+            connections_max=config.transport.connections_max, idle_max=config.transport.idle_connections_max
+        )
 
     def clock(self, *, is_async: bool) -> Clock:
         return self._loop if is_async else self._blocking
@@ -46,11 +50,11 @@ class Composition:
 
     @cached_property
     def _sockets(self) -> SocketPool:
-        return SocketPool()
+        return SocketPool(self._limits)
 
     @cached_property
     def _pool(self) -> LoopPool:
-        return LoopPool()
+        return LoopPool(self._limits)
 
 
 #: Those in use, few by nature. Kept for good: a ledger is closed when the process ends.
@@ -60,8 +64,9 @@ _compositions: list[Composition] = []
 def composition(config: Config | Path | str | None, data: Path | str | None) -> Composition:
     """The parts for a config, made once for equal ones. Raises ConfigError."""
     if not isinstance(config, Config):
-        config = load(None if config is None else Path(config))
-    if data is not None:
+        overrides = {} if data is None else {"data": str(data)}
+        config = load(None if config is None else Path(config), overrides=overrides)
+    elif data is not None:
         config = replace(config, data=Path(data))
     for known in _compositions:
         if known.config == config:
@@ -69,6 +74,12 @@ def composition(config: Config | Path | str | None, data: Path | str | None) -> 
     made = Composition(config)
     _compositions.append(made)
     return made
+
+
+def _by_kind(own: ModelPriceConfig) -> dict[str, str]:
+    """A model's own prices as the price book takes them: without the unit in the name, and what is not said left out."""
+    said = {field.name.removesuffix("_usd"): getattr(own, field.name) for field in fields(own)}
+    return {kind: price for kind, price in said.items() if price is not None}
 
 
 def _ledger(config: Config, clock: Clock) -> Ledger:

@@ -47,21 +47,21 @@ def serve(
     """
     with ExitStack() as stack:
         options = {"data": data, "gateway.host": host, "gateway.port": port}
-        loaded = _opened(config, options, upstream)
-        simulator = None
+        simulator, name = None, "upstream"
+        loaded = _opened(config, options, upstream, name)
         if not loaded.config.upstreams:
             from ...simulator import running
 
             simulator = stack.enter_context(running(accept_any=True)).url
-            upstream = simulator
-            loaded = _opened(config, options, simulator)
+            upstream, name = simulator, "simulator"
+            loaded = _opened(config, options, simulator, name)
         logging.basicConfig(
             level=loaded.config.log.level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
         target = _target(loaded)
 
         def reread() -> tuple[Config, Target]:
-            again = _opened(config, options, upstream)
+            again = _opened(config, options, upstream, name)
             return again.config, _target(again)
 
         from ..gateway.house import House
@@ -79,13 +79,13 @@ def serve(
         run_loop(house.run(ready))
 
 
-def _opened(config: Path | None, options: dict[str, Any], upstream: str | None) -> Loaded:
+def _opened(config: Path | None, options: dict[str, Any], upstream: str | None, name: str) -> Loaded:
     overrides = dict(options)
     if upstream is not None:
         known = open_config(config, overrides=options).secrets
         has_key = bool(known.environ.get(KEY_VARIABLE) or known.dotenv.get(KEY_VARIABLE))
-        given = {"kind": "compatible", "url": upstream, "keys": [f"env:{KEY_VARIABLE}"] if has_key else []}
-        overrides |= {"upstreams": {"given": given}, "routing.default": "given"}
+        goes = {"kind": "compatible", "url": upstream, "keys": [f"env:{KEY_VARIABLE}"] if has_key else []}
+        overrides |= {"upstreams": {name: goes}, "routing.default": name}
     return open_config(config, overrides=overrides)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
+from ... import __version__
 from ...record import Record
 from ...stores.reading import GROUPABLE
 
@@ -17,7 +17,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Penstock",
-            "version": version("penstock"),
+            "version": __version__,
             "description": "What Penstock knows of calls. The Claude API itself is under /v1/ and is not described here.",
         },
         "security": [{"key": []}],

@@ -100,7 +100,7 @@ class _Entry(Tap):
             total_us=_us(now - call.began),
             request_bytes=len(call.body),
             response_bytes=self._bytes,
-            client_retry=int(retries) if retries is not None and retries.isdigit() else 0,
+            client_retry=int(retries) if retries is not None and retries.isdigit() and len(retries) < 4 else 0,
         )
         if self._first_token is not None:
             record.first_token_us = _us(self._first_token - call.began)
