@@ -1,4 +1,4 @@
-"""Real gateways for tests: `penstock serve` in a process of its own, on a free port, with a data folder to look into."""
+"""Real gateways for tests: `penstock serve` in its own process, on a free port, with a data folder to look into."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ STREAM = (
     b'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-haiku-4-5-20251001","id":"msg_02",'
     b'"type":"message","role":"assistant","content":[],"stop_reason":null,"stop_sequence":null,"usage":'
     b'{"input_tokens":8,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":'
-    b'{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":1,"service_tier":"standard"}}   }\n\n',
+    b'{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0},"output_tokens":1}}   }\n\n',
     b'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":'
     b'{"type":"text","text":""}  }\n\n',
     b'event: ping\ndata: {"type": "ping"}\n\n',
@@ -86,9 +86,7 @@ def a_call(
 
 
 def a_reply(call: Call, status: int = 200, body: bytes = ANSWER, headers: Any = JSON) -> Reply:
-    return Reply(
-        status, headers, Whole([body]), reading=reading(call.endpoint, status, headers), request_id="req_011"
-    )
+    return Reply(status, headers, Whole([body]), reading=reading(call.endpoint, status, headers), request_id="req_011")
 
 
 @dataclass

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from script import ANSWER, SSE, STREAM, Drive, a_call
 
 from penstock.errors import UpstreamFailed
 from penstock.reply import Ending, Reply, Tap, Whole, ending_of
 from penstock.wire.reading import reading
+from script import ANSWER, SSE, STREAM, Drive, a_call
 
 
 class Body:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .version import VERSION
+
 if TYPE_CHECKING:
     from .call import Call, Fact, Tags, Target, Timeouts, Trail
     from .config.load import load
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from .secret import Secret
     from .tagging import tags
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 #: Each public name and the module it comes from.
 _HOMES = {

@@ -7,7 +7,7 @@ all copies of a call share, so that the outermost layer reads what the innermost
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -22,11 +22,12 @@ Headers = tuple[tuple[bytes, bytes], ...]
 class Fact(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """Something a layer did or learned, named by a past participle and defined beside its layer."""
 
-    #: Whether an upstream may have billed something because of it.
-    may_cost: ClassVar[bool] = False
-
     def mark(self, record: Record) -> None:
         """Write this fact's columns on the call's record. Most facts have none."""
+
+    def may_cost(self) -> bool:
+        """Whether an upstream may have billed something because of it."""
+        return False
 
     def told(self) -> str:
         """This fact as one sentence, for `penstock explain`."""

@@ -24,6 +24,4 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         result: T = stop.value
         return result
     coroutine.close()
-    raise RuntimeError(
-        "a layer suspended under the blocking driver: it may await only ports, `onward` and the reply"
-    )
+    raise RuntimeError("a layer suspended under the blocking driver: it may await only ports, `onward` and the reply")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import anthropic
@@ -112,16 +114,31 @@ def test_proxies_of_the_environment_keep_the_sdks_own_leg(monkeypatch: pytest.Mo
     assert has_own_leg(anthropic.Anthropic(api_key="k")._client)
 
 
-def test_a_redirect_is_followed_as_before(config: Config, rows: Any) -> None:
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        if request.url.path == "/v1/models/old":
-            return httpx2.Response(307, headers={"location": "/v1/models/new"})
-        return httpx2.Response(200, json={"id": "new", "type": "model"})
+class _Moved(BaseHTTPRequestHandler):
+    """A server that sends one model on to another."""
 
-    http_client = httpx2.Client(transport=httpx2.MockTransport(answer), follow_redirects=True)
-    client = penstock.wrap(anthropic.Anthropic(api_key="k", http_client=http_client), config=config)
-    assert client.models.retrieve("old").id == "new"
-    assert {row["path"] for row in rows()} >= {"/v1/models/new"}
+    def do_GET(self) -> None:
+        is_old = self.path.endswith("/old")
+        body = b"" if is_old else b'{"id": "new", "type": "model"}'
+        self.send_response(307 if is_old else 200)
+        if is_old:
+            self.send_header("location", "/v1/models/new")
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_a_redirect_is_followed_as_before(config: Config, rows: Any) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Moved) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        client = penstock.wrap(anthropic.Anthropic(base_url=url, api_key="k"), config=config)
+        assert client.models.retrieve("old").id == "new"
+        server.shutdown()
+    assert "/v1/models/new" in {row["path"] for row in rows()}
 
 
 def test_uploads_go_out_whole(config: Config, sim: Running) -> None:

@@ -26,7 +26,6 @@ from penstock.config.schema import (
 )
 from penstock.errors import ConfigError
 from penstock.ports.origin import PoolLimits
-from penstock.wire.prices import PriceBook
 
 ENV_KEY = ("env:ANTHROPIC_API_KEY",)
 
@@ -143,12 +142,6 @@ def test_several_upstreams_need_a_default() -> None:
     assert Config(upstreams={"a": UpstreamConfig()}).default_upstream == "a"
 
 
-def test_own_prices_are_taken_by_the_price_book() -> None:
-    prices = PricesConfig(models={"m": ModelPriceConfig(input_usd="3", output_usd="15.5", cache_read_usd="0.3")})
-    assert prices.overrides == {"m": {"input": "3", "output": "15.5", "cache_read": "0.3"}}
-    assert PriceBook(overrides=prices.overrides).knows("m")
-
-
 class TestForGateway:
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
     def test_an_upstream_that_is_the_gateway_itself_is_refused(self, host: str) -> None:
@@ -160,11 +153,12 @@ class TestForGateway:
     def test_another_port_of_this_machine_is_fine(self) -> None:
         check_for_gateway(Config(upstreams={"a": UpstreamConfig(url="http://127.0.0.1:8788", keys=ENV_KEY)}))
 
-    def test_a_callers_penstock_key_is_never_sent_to_an_upstream(self) -> None:
+    def test_the_api_wants_a_key_where_callers_hold_penstocks(self) -> None:
         without = {"a": UpstreamConfig(url="https://h")}
         with pytest.raises(ConfigError, match="Upstream a has no key"):
             check_for_gateway(Config(upstreams=without))
         check_for_gateway(Config(upstreams=without, identity=IdentityConfig(keys_required=False)))
+        check_for_gateway(Config(upstreams={"a": UpstreamConfig(kind="compatible", url="https://h")}))
 
 
 def test_the_data_folder_is_a_path() -> None:

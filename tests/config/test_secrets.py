@@ -56,7 +56,7 @@ def test_a_variable_is_resolved_to_a_secret_that_does_not_show() -> None:
     ],
 )
 def test_a_variable_without_a_key_in_it_is_named(environ: dict[str, str], said: str) -> None:
-    assert str(refused(secrets(**environ), "env:A")).startswith(said)
+    assert str(refused(Secrets(environ, Path()), "env:A")).startswith(said)
 
 
 def test_a_reference_that_is_none_is_refused_unseen() -> None:

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +31,7 @@ def every_key() -> Iterator[tuple[str, Field[Any], str]]:
     for field in fields(Config):
         kind = hints(Config)[field.name]
         if isinstance(kind, type) and issubclass(kind, Section):
-            for inner in fields(kind):
+            for inner in fields(cast(Any, kind)):
                 if inner.name != "models":
                     yield field.name, inner, str(inner.type)
         elif field.name not in named:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from gateways import Process, gateway
 
+from gateways import Process, gateway
 from penstock.simulator import running
 from penstock.simulator.server import Running
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
+
 from script import HELLO
 
 from .conftest import Pair
@@ -51,7 +52,9 @@ def test_a_stream_has_its_cost_under_the_call_id_and_nothing_added(pair: Pair) -
 
 
 def test_tags_come_by_header_and_stay_here(pair: Pair) -> None:
-    answer = post(pair, x_penstock_feature="chat", x_penstock_user="u1", x_penstock_session="s9", x_penstock_segment="a")
+    answer = post(
+        pair, x_penstock_feature="chat", x_penstock_user="u1", x_penstock_session="s9", x_penstock_segment="a"
+    )
     record = pair.gateway.record(answer.headers["x-penstock-call-id"])
     assert (record.feature, record.user, record.session, record.segment) == ("chat", "u1", "s9", "a")
     last = pair.simulator.requests[-1]
@@ -68,7 +71,12 @@ def test_the_upstream_sees_its_own_key_and_never_the_callers(pair: Pair) -> None
 
 @pytest.mark.parametrize(
     ("path", "method"),
-    [("/v1/models", "GET"), ("/v1/models/claude-haiku-4-5", "GET"), ("/v1/messages/batches", "GET"), ("/v1/files", "GET")],
+    [
+        ("/v1/models", "GET"),
+        ("/v1/models/claude-haiku-4-5", "GET"),
+        ("/v1/messages/batches", "GET"),
+        ("/v1/files", "GET"),
+    ],
 )
 def test_other_paths_pass_through_and_are_recorded(pair: Pair, path: str, method: str) -> None:
     answer = get(pair, path, method)
@@ -121,7 +129,9 @@ def test_a_body_that_is_no_call_is_400_before_anything_is_spent(pair: Pair, body
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
-@pytest.mark.parametrize("fault", ["overloaded", "rate_limited", "error_500", "html_502", "unavailable_503", "spend_cap"])
+@pytest.mark.parametrize(
+    "fault", ["overloaded", "rate_limited", "error_500", "html_502", "unavailable_503", "spend_cap"]
+)
 def test_errors_of_the_api_pass_unchanged(pair: Pair, fault: str) -> None:
     through = post(pair, x_simulator_fault=fault)
     bare = httpx2.post(

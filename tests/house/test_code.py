@@ -134,7 +134,9 @@ def test_nothing_is_left_for_later() -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    assert not [_name(p) for p in FILES if p.read_text().strip() and ast.get_docstring(ast.parse(p.read_text())) is None]
+    assert not [
+        _name(p) for p in FILES if p.read_text().strip() and ast.get_docstring(ast.parse(p.read_text())) is None
+    ]
 
 
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -166,9 +168,7 @@ def test_who_may_import_whom_is_kept() -> None:
 @pytest.mark.parametrize("module", ["penstock", "penstock.faces.command", "penstock.faces.gateway.app"])
 def test_starting_up_never_imports_the_sdk(module: str) -> None:
     """The official SDK takes seconds to import; neither the command line nor the gateway needs it."""
-    program = (
-        f"import sys, {module}; print(sorted({{'anthropic', 'httpx', 'httpx2', 'pydantic'}} & set(sys.modules)))"
-    )
+    program = f"import sys, {module}; print(sorted({{'anthropic', 'httpx', 'httpx2', 'pydantic'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

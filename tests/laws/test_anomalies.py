@@ -10,9 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from laws.worlds import KEY, PRICES, SECRET, Visit, visit
-from script import ANSWER, HELLO, JSON, SSE, STREAM, KeyRing, LedgerBook, a_call
 
+from laws.worlds import KEY, PRICES, SECRET, Visit, visit
 from penstock.call import Target
 from penstock.config.schema import Config
 from penstock.errors import PenstockError, StoreFailed, UpstreamFailed
@@ -21,6 +20,7 @@ from penstock.ports import Incoming, Key, Outgoing, Ports
 from penstock.ports.simulated import Scripted, SimulatedUpstream, World
 from penstock.record import Intent, Record
 from penstock.secret import Secret
+from script import ANSWER, HELLO, JSON, SSE, STREAM, KeyRing, LedgerBook, a_call
 
 
 class Failing:
@@ -148,5 +148,3 @@ def test_any_one_port_call_may_fail(name: str) -> None:
             break
         at += 1
     assert at > 2, "the scenario makes port calls to fail"
-
-

@@ -8,7 +8,6 @@ from random import Random
 from typing import Any
 
 from msgspec.structs import replace
-from script import ANSWER, HELLO, JSON, SSE, STREAM, KeyRing, LedgerBook, a_call
 
 from penstock.call import Call, Target
 from penstock.config.schema import Config
@@ -20,6 +19,7 @@ from penstock.ports.simulated import Scripted, SimulatedUpstream, Task, World
 from penstock.record import Intent, Record
 from penstock.secret import Secret
 from penstock.wire.prices import PriceBook
+from script import ANSWER, HELLO, JSON, SSE, STREAM, KeyRing, LedgerBook, a_call
 
 SECRET = b"pk_" + b"w" * 32
 KEY = Key(
@@ -32,7 +32,9 @@ KEY = Key(
     created_at_us=0,
 )
 OVERLOADED = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
-ERROR_EVENT = b'event: error\ndata: {"type":"error","error":{"details":null,"type":"overloaded_error","message":"O"} }\n\n'
+ERROR_EVENT = (
+    b'event: error\ndata: {"type":"error","error":{"details":null,"type":"overloaded_error","message":"O"} }\n\n'
+)
 PRICES = PriceBook()
 
 
@@ -169,5 +171,3 @@ def run_world(seed: int, *, calls: int = 12) -> Outcome:
             world.hang_up(made.task, after_s=world.uniform(0, 3))
     world.run()
     return Outcome(world, visits, upstream, ledger)
-
-

@@ -74,11 +74,11 @@ class Backend:
         return self.play(lambda pool: hear(pool, url, **request), tls=tls)
 
     async def until(self, event: threading.Semaphore | threading.Event) -> bool:
-        """Wait for a server thread, without holding up the loop."""
+        """Wait for a server thread, less long than any timeout of QUICK, without holding up the loop."""
         wait = event.wait if isinstance(event, threading.Event) else event.acquire
         if self.is_loop:
-            return await asyncio.to_thread(wait, timeout=5.0)
-        return wait(timeout=5.0)
+            return await asyncio.to_thread(wait, timeout=2.0)
+        return wait(timeout=2.0)
 
     async def sleep(self, seconds: float) -> None:
         if self.is_loop:

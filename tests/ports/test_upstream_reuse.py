@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import threading
 
@@ -232,7 +231,6 @@ def test_pool_serves_a_second_loop_after_the_first_is_gone(loop_backend: Backend
     with RawServer(echo) as server:
         bodies = [loop_backend.run(hear(pool, server.url, body=b"%d" % n)).body for n in range(3)]
         assert bodies == [b"0", b"1", b"2"]
-        gc.collect()
         assert all(server.left.acquire(timeout=5) for _ in range(2)), "a dead loop's sockets must not stay open"
         loop_backend.run(pool.aclose())
 
@@ -273,6 +271,58 @@ def test_forked_child_leaves_the_parents_connections_alone(backend: Backend) -> 
     with RawServer(echo) as server:
         assert backend.play(scenario) == [b"parent", b"parent again"]
         assert server.connections == 2, "the parent's connection is still its own"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_parents_hang_up_is_seen_while_a_child_lives(backend: Backend) -> None:
+    if backend.name == "aio":
+        pytest.skip("aiohttp's sockets cannot be let go in a child without disturbing the parent")
+
+    def handler(peer: Peer) -> None:
+        peer.request()
+        peer.say(OK + b"Content-Length: 10\r\n\r\nhello")
+        peer.drain()
+
+    async def scenario(pool: Upstream) -> None:
+        incoming = await pool.send(outgoing(server.url))
+        is_over, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(tell)
+            os.read(is_over, 1)
+            os._exit(0)
+        await incoming.source.aclose()
+        is_seen = await backend.until(server.left)
+        os.close(tell)
+        os.close(is_over)
+        os.waitpid(child, 0)  # noqa: ASYNC222
+        assert is_seen
+
+    with RawServer(handler) as server:
+        backend.play(scenario)
+
+
+def test_answer_that_comes_unasked_while_idle_is_nobodys(backend: Backend) -> None:
+    is_idle = threading.Event()
+
+    def handler(peer: Peer) -> None:
+        peer.answer(peer.request())
+        if peer.number == 1:
+            assert is_idle.wait(5)
+            peer.answer(b"evil")
+            peer.server.left.release()
+        echo(peer)
+
+    async def scenario(pool: Upstream) -> bytes:
+        await hear(pool, server.url)
+        is_idle.set()
+        assert await backend.until(server.left)
+        await backend.sleep(0.05)
+        return (await hear(pool, server.url, body=b"two")).body
+
+    with RawServer(handler) as server:
+        assert backend.play(scenario) == b"two"
+        assert server.connections == 2
 
 
 def test_pool_closed_under_a_live_body_fails_it(backend: Backend) -> None:

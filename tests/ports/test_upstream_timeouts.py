@@ -99,6 +99,21 @@ def test_timeouts_of_one_request_do_not_outlive_it(backend: Backend) -> None:
         assert server.connections == 1
 
 
+def test_shorter_timeouts_count_on_a_reused_connection(backend: Backend) -> None:
+    def handler(peer: Peer) -> None:
+        peer.answer(peer.request())
+        peer.request()
+        peer.drain()
+
+    async def scenario(pool: Upstream) -> str | None:
+        await hear(pool, server.url)
+        return (await hear(pool, server.url, timeouts=Timeouts(first_byte_s=0.2, total_s=30.0))).code
+
+    with RawServer(handler) as server:
+        assert backend.play(scenario) == "first_byte_timeout"
+        assert server.connections == 1
+
+
 def test_full_pool_is_a_first_byte_timeout_that_says_so(backend: Backend) -> None:
     def handler(peer: Peer) -> None:
         peer.request()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -107,7 +107,9 @@ class UpstreamConfig(Section):
     )
     url: str = key(API_URL, "where it is; `compatible` must say", fault=_fault_of_url)
     keys: tuple[str, ...] = key(
-        (), "the key it is paid with, by reference; none sends the caller's own on", fault=_fault_of_keys
+        (),
+        "the key it is paid with, by reference; without one, callers' own where `keys_required` is false",
+        fault=_fault_of_keys,
     )
 
     def __post_init__(self) -> None:
@@ -223,18 +225,6 @@ class PricesConfig(Section):
     )
     models: Mapping[str, ModelPriceConfig] = table(dict, "your own prices, by model")
 
-    @property
-    def overrides(self) -> dict[str, dict[str, str]]:
-        """The models' prices as `wire.prices.PriceBook` takes them: dollars per million tokens, by kind."""
-        return {
-            name: {
-                field.name.removesuffix("_usd"): usd
-                for field in fields(model)
-                if (usd := getattr(model, field.name)) is not None
-            }
-            for name, model in self.models.items()
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class LogConfig(Section):
@@ -297,7 +287,7 @@ class Config(Section):
 def check_for_gateway(config: Config) -> None:
     """What only the gateway needs of a config. Raises ConfigError.
 
-    Its upstreams must not be itself, and a caller's Penstock key must never be sent to one.
+    Its upstreams must not be itself, and the API wants a key of its own where callers hold Penstock's.
     """
     for name, upstream in config.upstreams.items():
         parts = urlsplit(upstream.url)
@@ -311,7 +301,7 @@ def check_for_gateway(config: Config) -> None:
             )
         if upstream.kind == "anthropic" and not upstream.keys and config.identity.keys_required:
             raise ConfigError(
-                f"Upstream {name} has no key, and callers hold Penstock keys, which no upstream knows.",
+                f"Upstream {name} has no key, and callers hold Penstock keys, which the API does not know.",
                 code="upstream_without_key",
                 fix=f'Set `upstreams.{name}.keys` to ["env:ANTHROPIC_API_KEY"], or `identity.keys_required` to false '
                 "to send callers' own keys on.",

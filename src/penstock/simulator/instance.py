@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from .problems import invalid
+
 _NAMED = re.compile(r"\b(?:in|for|of|about|named|called|to|at) ((?:[A-Z][\w'-]*)(?: [A-Z][\w'-]*)*)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _FORMATS = {
@@ -30,7 +32,11 @@ class Maker:
         self.numbers = [float(found) for found in _NUMBER.findall(prompt)]
 
     def make(self) -> Any:
-        return self._value(self.root, "value", 0)
+        """Raises Problem 400 where the schema is none."""
+        try:
+            return self._value(self.root, "value", 0)
+        except (TypeError, ValueError, KeyError, AttributeError):
+            raise invalid("input_schema: JSON schema is invalid. It must match JSON Schema draft 2020-12.") from None
 
     def _value(self, schema: Any, name: str, depth: int) -> Any:
         if not isinstance(schema, dict) or depth > 12:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from script import ANSWER, JSON_ANSWER, UPSTREAM, Drive, LedgerBook, a_call, ports
 
 from penstock.call import Call, Plan, Target
 from penstock.errors import Unavailable, UpstreamFailed
 from penstock.layers.per_attempt.transport import Answered, Broken, Transport
 from penstock.ports.simulated import Scripted, SimulatedUpstream
 from penstock.secret import Secret
+from script import ANSWER, JSON_ANSWER, UPSTREAM, Drive, LedgerBook, a_call, ports
 
 KEYED = Target("anthropic", "https://api.anthropic.example/base", Secret("sk-upstream-1234567890"))
 
@@ -153,4 +153,4 @@ def test_no_answer_is_an_error_and_a_fact(drive: Drive, code: str, may_cost: boo
     assert caught.value.code == code
     fact = call.trail.last(Broken)
     assert fact is not None
-    assert (fact.code, fact.may_cost) == (code, may_cost)
+    assert (fact.code, fact.may_cost()) == (code, may_cost)

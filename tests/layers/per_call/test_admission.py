@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from script import Drive, a_call, play
 
 from penstock.config.schema import AdmissionConfig
 from penstock.errors import Refused
 from penstock.layers.per_call.admission import Admission
 from penstock.wire.prices import PriceBook
+from script import Drive, a_call, play
 
 
 def admission(config: AdmissionConfig | None = None, *, refuses_unpriced: bool = False) -> Admission:

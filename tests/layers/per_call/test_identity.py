@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from script import HELLO, Drive, KeyRing, Played, a_call, play, ports
 
 from penstock.call import Tags
 from penstock.config.schema import IdentityConfig
 from penstock.errors import Refused, Unavailable
 from penstock.layers.per_call.identity import Identified, Identity
 from penstock.ports import Key
+from script import HELLO, Drive, KeyRing, Played, a_call, play, ports
 
 SECRET = b"pk_" + b"a" * 32
 KEY = Key(
@@ -114,7 +114,9 @@ def test_other_queries_pass(drive: Drive) -> None:
 
 def test_tags_come_from_headers_first(drive: Drive) -> None:
     headers = ((b"x-api-key", SECRET), (b"x-penstock-feature", b"chat"), (b"x-penstock-user", b"u1"))
-    played = ask(drive, headers=headers, body={**HELLO, "metadata": {"user_id": "from-body"}}, tags=Tags(segment="acme"))
+    played = ask(
+        drive, headers=headers, body={**HELLO, "metadata": {"user_id": "from-body"}}, tags=Tags(segment="acme")
+    )
     assert played.onward[0].tags == Tags(feature="chat", user="u1", segment="acme")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from script import ANSWER, HELLO, SSE, STREAM, Drive, LedgerBook, Played, a_call, a_reply, play, ports
 
 from penstock.call import Call
 from penstock.errors import Refused, UpstreamFailed
@@ -15,6 +14,7 @@ from penstock.record import Record
 from penstock.reply import Reply, Whole
 from penstock.wire.prices import PriceBook
 from penstock.wire.reading import reading
+from script import ANSWER, HELLO, SSE, STREAM, Drive, LedgerBook, Played, a_call, a_reply, play, ports
 
 
 def keep(drive: Drive, call: Call, answer: Any = a_reply, book: LedgerBook | None = None) -> tuple[Played, Record]:

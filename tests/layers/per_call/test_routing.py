@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from script import UPSTREAM, Drive, a_call, play
-
 from penstock.call import Target
 from penstock.layers.per_call.routing import Routed, Routing
+from script import UPSTREAM, Drive, a_call, play
 
 
 def test_a_call_goes_to_the_default_upstream(drive: Drive) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import UpstreamFailed
-from ...ports import Incoming, Outgoing
+from ...ports import Incoming, Outgoing, Source
+from ...reply import Whole
 from .kit import HttpClient, HttpModule, Kit
 
 
@@ -35,7 +36,7 @@ class BlockingLeg:
             response = self._client.send(_request(self._http, request), stream=True)
         except self._http.TransportError as error:
             raise _failed(error, request.url, has_head=False) from error
-        return Incoming(response.status_code, headers_back(response), BlockingSource(self._http, response, request.url))
+        return incoming(response, BlockingSource(self._http, response, request.url))
 
     async def aclose(self) -> None:
         """Nothing: the client is its owner's to close."""
@@ -52,7 +53,7 @@ class LoopLeg:
             response = await self._client.send(_request(self._http, request), stream=True)
         except self._http.TransportError as error:
             raise _failed(error, request.url, has_head=False) from error
-        return Incoming(response.status_code, headers_back(response), LoopSource(self._http, response, request.url))
+        return incoming(response, LoopSource(self._http, response, request.url))
 
     async def aclose(self) -> None:
         """Nothing: the client is its owner's to close."""
@@ -61,7 +62,7 @@ class LoopLeg:
 class BlockingSource:
     def __init__(self, http: HttpModule, response: Any, url: str) -> None:
         self._http, self._response, self._url = http, response, url
-        self._chunks = response.iter_raw()
+        self._chunks = response.iter_raw()  # runs only when asked for its first chunk
 
     async def __anext__(self) -> bytes:
         try:
@@ -107,8 +108,13 @@ def _request(http: HttpModule, request: Outgoing) -> Any:
     )
 
 
-def headers_back(response: Any) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple([(name.lower(), value) for name, value in response.headers.raw])
+def incoming(response: Any, source: Source) -> Incoming:
+    """A response of the HTTP library as an upstream's answer, with `source` for a body still to be read."""
+    headers = [(name.lower(), value) for name, value in response.headers.raw]
+    if response.is_stream_consumed:  # read by a mock or a hook, and its encoding undone
+        source = Whole([response.content])
+        headers = [field for field in headers if field[0] != b"content-encoding"]
+    return Incoming(response.status_code, tuple(headers), source)
 
 
 def _failed(error: Exception, url: str, *, has_head: bool) -> UpstreamFailed:

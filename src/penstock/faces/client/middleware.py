@@ -16,14 +16,14 @@ from ...call import Call, Target, Timeouts
 from ...drive import run
 from ...errors import Refused, UpstreamFailed
 from ...layer import Next
-from ...ports import Clock, Incoming, Outgoing, Source
-from ...reply import Reply, Whole
+from ...ports import Clock, Incoming, Outgoing
+from ...reply import Reply
 from .answer import answered, streaming_response, whole_response
 from .body import blocking_body, loop_body
 from .faults import as_answered
 from .intake import Intake, timeouts_of
 from .kit import Kit, SdkClient
-from .leg import BlockingSource, LoopSource, headers_back
+from .leg import BlockingSource, LoopSource, incoming
 
 #: The first version of the SDK with `with_middleware`.
 SINCE = "0.108"
@@ -54,7 +54,8 @@ class Onward:
             answer = errand.call_next(_edited(errand, request))
         except self._kit.sdk.APIConnectionError as error:
             raise _failed(self._kit, error, request.url) from error
-        return _incoming(errand, answer, lambda response: BlockingSource(self._kit.http, response, request.url))
+        errand.answers.append(answer)
+        return incoming(answer.http_response, BlockingSource(self._kit.http, answer.http_response, request.url))
 
     async def aclose(self) -> None:
         """Nothing: the SDK client is its owner's to close."""
@@ -72,7 +73,8 @@ class LoopOnward:
             answer = await errand.call_next(_edited(errand, request))
         except self._kit.sdk.APIConnectionError as error:
             raise _failed(self._kit, error, request.url) from error
-        return _incoming(errand, answer, lambda response: LoopSource(self._kit.http, response, request.url))
+        errand.answers.append(answer)
+        return incoming(answer.http_response, LoopSource(self._kit.http, answer.http_response, request.url))
 
     async def aclose(self) -> None:
         """Nothing: the SDK client is its owner's to close."""
@@ -182,17 +184,6 @@ def _edited(errand: _Errand, outgoing: Outgoing) -> Any:
     if outgoing.body == errand.call.body:
         return errand.request
     return errand.request.copy(body=msgspec.json.decode(outgoing.body))
-
-
-def _incoming(errand: _Errand, answer: Any, source_of: Any) -> Incoming:
-    response = answer.http_response
-    errand.answers.append(answer)
-    headers, source = headers_back(response), None
-    if response.is_stream_consumed or response.is_closed:  # the SDK has read it, and undone its encoding
-        headers = tuple([field for field in headers if field[0] != b"content-encoding"])
-        source = Whole([response.content])
-    following: Source = source or source_of(response)
-    return Incoming(response.status_code, headers, following)
 
 
 def _failed(kit: Kit, error: Exception, url: str) -> UpstreamFailed:

@@ -6,9 +6,9 @@ import json
 
 import typer
 
-from ...config.show import describe, toml
 from ...config.load import open_config
 from ...config.schema import check_for_gateway
+from ...config.show import describe, toml
 from .options import ConfigOption, DataOption, JsonOption
 
 app = typer.Typer(help="Check the config, or show what it comes to.", no_args_is_help=True)

@@ -36,6 +36,10 @@ def explain(
     if as_json:
         columns = {name: getattr(record, name) for name in record.__struct_fields__ if name != "trail"}
         cost = None if record.cost_nano is None else usd(record.cost_nano)
-        print(json.dumps({**columns, "cost_usd": cost, "trail": tool.facts(record)}, indent=2, default=msgspec.to_builtins))
+        print(
+            json.dumps(
+                {**columns, "cost_usd": cost, "trail": tool.facts(record)}, indent=2, default=msgspec.to_builtins
+            )
+        )
     else:
         print("\n".join(tool.told(record, price_book(settings))))

@@ -33,7 +33,9 @@ def serve(
     data: DataOption = None,
     upstream: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Where calls go, instead of the config's upstreams. Its key: ANTHROPIC_API_KEY."),
+        typer.Option(
+            metavar="URL", help="Where calls go, instead of the config's upstreams. Its key: ANTHROPIC_API_KEY."
+        ),
     ] = None,
     ready_file: Annotated[
         Path | None,
@@ -56,7 +58,9 @@ def serve(
             upstream, name = simulator, "simulator"
             loaded = _opened(config, options, simulator, name)
         logging.basicConfig(
-            level=loaded.config.log.level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+            level=loaded.config.log.level.upper(),
+            stream=sys.stderr,
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         )
         target = _target(loaded)
 
@@ -97,6 +101,7 @@ def _target(loaded: Loaded) -> Target:
     if name is None:
         raise ConfigError("There is no upstream.", code="no_upstream", fix="Add [upstreams.anthropic] with its keys.")
     chosen = config.upstreams[name]
+    key: Secret | None
     if chosen.keys:
         key = loaded.secrets.resolve(chosen.keys[0])
     else:

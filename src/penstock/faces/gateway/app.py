@@ -93,7 +93,9 @@ class Gateway:
             body = b'{"status":"ready"}' if fault is None else b'{"status":"%s"}' % fault.encode()
             await send_whole(send, 200 if fault is None else 503, _JSON, body)
         elif path in ("/", "/api/hello"):
-            await send_whole(send, 200, _TEXT, b"" if method == "HEAD" else b"Penstock: the Claude API is under /v1/.\n")
+            await send_whole(
+                send, 200, _TEXT, b"" if method == "HEAD" else b"Penstock: the Claude API is under /v1/.\n"
+            )
         else:
             await self._not_here(send, method, path)
 
@@ -103,7 +105,6 @@ class Gateway:
             b'"Not found. The Claude API is under /v1/, Penstock\'s own under /penstock/."}}'
         )
         await send_whole(send, 404, _JSON, body)
-
 
 
 def _read_on() -> None:

@@ -157,7 +157,7 @@ class Connection(HttpToolsProtocol):
         length, is_chunked, wants_continue = read_fields(headers, version)
         path, raw_path, query = read_target(self.url)
         if length or is_chunked:
-            self._body_bytes_max = self.gateway.body_bytes_max(path)
+            self._body_bytes_max = self.gateway.body_bytes_max(raw_path.decode("ascii"))
             if length > self._body_bytes_max:
                 raise refusals.body_too_large(self._body_bytes_max)
         if len(self.pipeline) >= limits.pipeline_max:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import __version__
 from ...record import Record
 from ...stores.reading import GROUPABLE
+from ...version import VERSION
 
 _KINDS = {"int": "integer", "str": "string", "bool": "boolean"}
 
@@ -17,7 +17,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Penstock",
-            "version": __version__,
+            "version": VERSION,
             "description": "What Penstock knows of calls. The Claude API itself is under /v1/ and is not described here.",
         },
         "security": [{"key": []}],

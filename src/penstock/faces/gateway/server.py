@@ -47,7 +47,7 @@ class CannotListen(ConfigError):
 class Server:
     """Serves one ASGI application on one address until it is told to drain.
 
-    `new_id` names refusals (`request_id`); `body_bytes_max` is asked per path, for requests that have a body;
+    `new_id` names refusals (`request_id`); `body_bytes_max` is asked per path as sent, for requests that have a body;
     `reload` is called on SIGHUP. The counts in `refused` are by error code.
     """
 

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from ...call import Call, Fact, Headers, Target
 from ...errors import StoreFailed, Unavailable, UpstreamFailed
-from ...layer import Next  # noqa: F401  (the type this layer implements, as the innermost)
 from ...ports import Outgoing, Ports
 from ...record import Intent, Record
 from ...reply import Reply
@@ -42,7 +41,9 @@ class Answered(Fact, frozen=True):
     sent_us: int
     head_us: int
     request_id: str | None = None
-    may_cost = True
+
+    def may_cost(self) -> bool:
+        return True
 
     def mark(self, record: Record) -> None:
         record.upstream, record.upstream_request_id, record.upstream_us = self.upstream, self.request_id, self.sent_us
@@ -62,7 +63,10 @@ class Broken(Fact, frozen=True):
     message: str
     sent_us: int
     broken_us: int
-    may_cost: bool = True
+    had_left: bool = True
+
+    def may_cost(self) -> bool:
+        return self.had_left
 
     def mark(self, record: Record) -> None:
         record.upstream, record.upstream_us = self.upstream, self.sent_us
@@ -73,7 +77,7 @@ class Broken(Fact, frozen=True):
 
 
 class Transport:
-    """The innermost layer."""
+    """The innermost layer: a `Next` by itself, since nothing is below."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
@@ -96,8 +100,8 @@ class Transport:
             )
             broken_us = round((clock.now() - began) * 1_000_000)
             # Without a connection no request left, and nothing can have been billed.
-            may_cost = code not in ("connect_failed", "connect_timeout", "closed")
-            call.trail.append(Broken(target.name, code, said, sent_us, broken_us, may_cost))
+            had_left = code not in ("connect_failed", "connect_timeout", "closed")
+            call.trail.append(Broken(target.name, code, said, sent_us, broken_us, had_left))
             raise
         head_us = round((clock.now() - began) * 1_000_000)
         headers, request_id = _headers_back(incoming.headers)
@@ -158,9 +162,7 @@ def _headers_out(call: Call, target: Target) -> Headers:
     connection = call.header(b"connection")
     if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
         dropped = dropped | {name.strip().lower() for name in connection.split(b",")}
-    kept = [
-        field for field in call.headers if field[0] not in dropped and not field[0].startswith(b"x-penstock-")
-    ]
+    kept = [field for field in call.headers if field[0] not in dropped and not field[0].startswith(b"x-penstock-")]
     if target.key is not None:
         key = target.key.reveal()
         # The caller's own way is kept: upstreams that only speak the Messages format may know but one.

@@ -53,6 +53,4 @@ class Admission:
 
 
 def _malformed(message: str, fix: str) -> Refused:
-    return Refused(
-        message, layer="admission", code="malformed_body", fix=fix, status=400, type="invalid_request_error"
-    )
+    return Refused(message, layer="admission", code="malformed_body", fix=fix, status=400, type="invalid_request_error")

@@ -168,7 +168,7 @@ class Identity:
 
 
 def presented(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
-    """The credentials among header fields, Penstock's own first. Some clients send two headers, or another key besides."""
+    """The credentials among header fields, Penstock's own first: some clients send two, or another key besides."""
     found = []
     for name, value in headers:
         if name == b"x-api-key":

@@ -120,7 +120,7 @@ class _Entry(Tap):
         call, reply = self._call, self.reply
         if reply is None:
             # Nothing came back. Once a request had left it may have been billed; before that it cannot.
-            return Settled(None, "unknown") if any(fact.may_cost for fact in call.trail) else Settled(0, "free")
+            return Settled(None, "unknown") if any(fact.may_cost() for fact in call.trail) else Settled(0, "free")
         if reply.status >= 400 or call.endpoint.name not in ("messages", "batches"):
             return Settled(0, "free")
         if call.endpoint.name == "batches":
