@@ -48,8 +48,9 @@ class _Try:
 class AioPool:
     """The `Upstream` for proxies and odd networks. Errors and the one stale retry are as in `LoopPool`.
 
-    Where aiohttp shows less, less is promised: a stale retry cannot see whether part of a head had come, half an
-    answer that nobody asked for is not noticed, and what a failing read brought may be lost with it.
+    Where aiohttp shows less, less is promised: a stale retry cannot see whether part of a head had come, an answer
+    that nobody asked for may be taken for the next request's, what a failing read brought may be lost with it, and
+    a forked child keeps its copies of the sockets open.
     """
 
     def __init__(self, limits: PoolLimits | None = None, tls: ssl.SSLContext | None = None) -> None:

@@ -206,10 +206,6 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def detach(self) -> None:
-        """Let go of a socket whose loop is gone, without touching either."""
-        self._transport = self._timer = self.exchange = None
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._made(self)

@@ -1,8 +1,8 @@
 """Upstream connections on an event loop: a small keep-alive pool on httptools.
 
 One pool may be used from several loops, one after the other or side by side: each gets connections of its own.
-Those of a loop that was closed, or that was left behind in a parent process by a fork, are let go without
-being touched, so that nobody else's sockets are disturbed.
+Those of a loop that was closed are left to the garbage collector, and those inherited by a fork are let go
+without their loop, so that nobody else's sockets are disturbed.
 """
 
 from __future__ import annotations
@@ -124,10 +124,8 @@ class LoopPool:
         return self._tls
 
     def _side_of(self, loop: asyncio.AbstractEventLoop) -> _Side:
-        for other, side in list(self._sides.items()):
-            if other.is_closed():
-                side.forget()
-                del self._sides[other]
+        for other in [each for each in self._sides if each.is_closed()]:
+            del self._sides[other]
         found = self._sides.get(loop)
         if found is None:
             found = self._sides[loop] = _Side(loop)
@@ -142,7 +140,7 @@ class LoopPool:
         """
         spare = os.open(os.devnull, os.O_RDWR)
         for side in self._sides.values():
-            for connection in side.connections:
+            for connection in () if side.loop.is_closed() else side.connections:
                 descriptor = connection.fileno()
                 if descriptor >= 0:
                     os.dup2(spare, descriptor, inheritable=False)
@@ -173,10 +171,6 @@ class _Side:
     def close(self) -> None:
         for site in self.sites.values():
             site.close()
-
-    def forget(self) -> None:
-        for connection in self.connections:
-            connection.detach()
 
 
 class _Site:

@@ -30,6 +30,8 @@ def reading(endpoint: Endpoint, status: int, headers: Iterable[tuple[bytes, byte
         return Opaque()
     elif kind.startswith(b"text/event-stream"):
         chosen = StreamReading()
+    elif kind.startswith(b"application/vnd.amazon.eventstream"):
+        return Opaque(is_stream=True)  # Bedrock's binary frames
     else:
         chosen = JsonReading()
     if coding in (b"", b"identity"):

@@ -34,7 +34,7 @@ class BlockingLeg:
     async def send(self, request: Outgoing) -> Incoming:
         try:
             response = self._client.send(_request(self._http, request), stream=True)
-        except self._http.TransportError as error:
+        except self._http.RequestError as error:
             raise _failed(error, request.url, has_head=False) from error
         return incoming(response, BlockingSource(self._http, response, request.url))
 
@@ -51,7 +51,7 @@ class LoopLeg:
     async def send(self, request: Outgoing) -> Incoming:
         try:
             response = await self._client.send(_request(self._http, request), stream=True)
-        except self._http.TransportError as error:
+        except self._http.RequestError as error:
             raise _failed(error, request.url, has_head=False) from error
         return incoming(response, LoopSource(self._http, response, request.url))
 
@@ -62,13 +62,13 @@ class LoopLeg:
 class BlockingSource:
     def __init__(self, http: HttpModule, response: Any, url: str) -> None:
         self._http, self._response, self._url = http, response, url
-        self._chunks = response.iter_raw()  # runs only when asked for its first chunk
+        self._chunks = response.iter_bytes()  # runs only when asked for its first chunk
 
     async def __anext__(self) -> bytes:
         try:
             for chunk in self._chunks:
                 return bytes(chunk)
-        except self._http.TransportError as error:
+        except self._http.RequestError as error:
             raise _failed(error, self._url, has_head=True) from error
         raise StopAsyncIteration
 
@@ -79,12 +79,12 @@ class BlockingSource:
 class LoopSource:
     def __init__(self, http: HttpModule, response: Any, url: str) -> None:
         self._http, self._response, self._url = http, response, url
-        self._chunks = response.aiter_raw()
+        self._chunks = response.aiter_bytes()
 
     async def __anext__(self) -> bytes:
         try:
             return bytes(await self._chunks.__anext__())
-        except self._http.TransportError as error:
+        except self._http.RequestError as error:
             raise _failed(error, self._url, has_head=True) from error
 
     async def aclose(self) -> None:
@@ -109,12 +109,15 @@ def _request(http: HttpModule, request: Outgoing) -> Any:
 
 
 def incoming(response: Any, source: Source) -> Incoming:
-    """A response of the HTTP library as an upstream's answer, with `source` for a body still to be read."""
+    """A response of the HTTP library as an upstream's answer, with `source` for a body still to be read.
+
+    The library undoes a body's encoding, so that a stream that breaks can still be told its end.
+    """
     headers = [(name.lower(), value) for name, value in response.headers.raw]
-    if response.is_stream_consumed:  # read by a mock or a hook, and its encoding undone
+    if response.is_stream_consumed:  # read already: by the SDK, a mock or a hook
         source = Whole([response.content])
-        headers = [field for field in headers if field[0] != b"content-encoding"]
-    return Incoming(response.status_code, tuple(headers), source)
+    kept = tuple([field for field in headers if field[0] != b"content-encoding"])
+    return Incoming(response.status_code, kept, source)
 
 
 def _failed(error: Exception, url: str, *, has_head: bool) -> UpstreamFailed:
@@ -128,6 +131,8 @@ def _failed(error: Exception, url: str, *, has_head: bool) -> UpstreamFailed:
         code = "connect_failed"
     elif name == "RemoteProtocolError":
         code = "cut" if has_head else "reset"
+    elif name in ("DecodingError", "TooManyRedirects"):
+        code = "bad_answer"
     else:
         code = "reset"
     return UpstreamFailed(f"{url}: {name}: {error}".rstrip(": "), code=code)

@@ -70,7 +70,7 @@ class Gateway:
             await send_error(send, call, error)
 
     async def _send(self, send: Send, call: Call, reply: Reply) -> None:
-        """Pass the reply on. If the caller hangs up, the server cancels this task, and the upstream is let go at once."""
+        """Pass the reply on. If the caller hangs up, the server cancels this task, and the upstream is let go."""
         try:
             await send_reply(send, call, reply)
         finally:

@@ -99,7 +99,7 @@ class House:
         return own.file_body_bytes_max if path.startswith("/v1/files") else own.body_bytes_max
 
     def _reload(self) -> None:
-        """On SIGHUP: a new pipeline for calls to come; calls under way keep the old one. A bad config changes nothing."""
+        """On SIGHUP: a new pipeline for calls to come; those under way keep theirs. A bad config changes nothing."""
         try:
             config, target = self._reread()
         except ConfigError as error:

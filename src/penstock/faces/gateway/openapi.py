@@ -18,7 +18,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Penstock",
             "version": VERSION,
-            "description": "What Penstock knows of calls. The Claude API itself is under /v1/ and is not described here.",
+            "description": "What Penstock knows of calls. The Claude API itself, under /v1/, is not described here.",
         },
         "security": [{"key": []}],
         "paths": {
