@@ -11,8 +11,8 @@ from .wrk import Load, load
 
 _ABOUT = (
     "One gateway process on one core with everything on: virtual key, prices, the ledger's journal and SQLite. wrk "
-    "keeps its connections busy from the other core, where the stub upstream is too; Penstock and nginx (a bare reverse "
-    "proxy, unbuffered, keeping its connections) take turns. CPU is user and system time of all the process's "
+    "keeps its connections busy from the other core, where the stub upstream is too; Penstock and nginx (a bare "
+    "reverse proxy, unbuffered, keeping its connections) take turns. CPU is user and system time of all the process's "
     "threads over the requests it answered, the figure least disturbed by whatever else runs."
 )
 

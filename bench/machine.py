@@ -110,7 +110,7 @@ class Child:
 
     def __init__(self, argv: Sequence[str], core: int, env: Mapping[str, str] | None) -> None:
         self.name = Path(argv[0]).name
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by `end`
         self.process = subprocess.Popen(
             argv,
             env=env,

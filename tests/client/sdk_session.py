@@ -55,7 +55,9 @@ def blocking(client: Any) -> list[Result]:
     seen.append(("raw elapsed", raw.elapsed.total_seconds() > 0))
     with client.messages.with_streaming_response.create(**ASK) as answer:
         seen.append(("streaming response", [answer.status_code, b"".join(answer.iter_bytes()).decode()]))
-    seen.append(("with_options", plain(client.with_options(timeout=9, default_headers={"x-a": "b"}).messages.create(**ASK))))
+    seen.append(
+        ("with_options", plain(client.with_options(timeout=9, default_headers={"x-a": "b"}).messages.create(**ASK)))
+    )
     seen.append(("count_tokens", plain(client.messages.count_tokens(model=MODEL, messages=ASK["messages"]))))
     seen.append(("models", [model.id for model in client.models.list(limit=3)]))
     seen.append(("model", plain(client.models.retrieve(MODEL))["id"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -75,7 +76,10 @@ def test_a_reset_before_the_answer_is_a_connection_error(
     sim.trigger("reset")
     with pytest.raises(anthropic.APIConnectionError):
         client.messages.create(**ask)
-    assert sim.requests[-1].ending == "reset" and sim.requests[-1].status == 0
+    served = sim.requests[-1]
+    while not served.ending:
+        time.sleep(0.005)
+    assert served.ending == "reset" and served.status == 0
 
 
 def test_a_hang_lasts_until_the_caller_goes(sim: Running, client: anthropic.Anthropic, ask: dict[str, Any]) -> None:

@@ -20,6 +20,8 @@ Line = tuple[str, "str | list[dict[str, Any]]"] | Script
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.S)
 _WORDS_WANTED = re.compile(r"\b(\d{1,5})[ -]words?\b", re.I)
 _ASKS = re.compile(r"\b(?:use|call|invoke|run)\b[^.?!\n]{0,40}\b(?:tool|function)s?\b", re.I)
+_SALIENT = 2000
+"""Characters at either end of a prompt that are searched for hints."""
 _GENERIC = {"tool", "fetch", "retrieve", "lookup", "search", "query", "execute", "perform", "create", "local"}
 
 
@@ -45,6 +47,8 @@ def speak(request: dict[str, Any], model: Model, seed: object, ids: Dice, script
     words = Dice(seed, model.id, prompt, len(request["messages"]))
     think(request, model, spoken, words)
     given = _scripted(request, prompt, script)
+    if len(prompt) > 2 * _SALIENT:
+        prompt = prompt[:_SALIENT] + "\n" + prompt[-_SALIENT:]
     tool = None if given is not None else chosen_tool(request, prompt)
     if isinstance(given, list):
         _add_blocks(given, spoken, model, ids)
@@ -64,7 +68,8 @@ def last_prompt(request: dict[str, Any]) -> str:
             if isinstance(content, list):
                 texts = [str(block.get("text", "")) for block in content if block.get("type") == "text"]
                 content = "\n".join(texts)
-            return _REMINDER.sub("", str(content)).strip()
+            text = str(content)
+            return (_REMINDER.sub("", text) if "<system-reminder>" in text else text).strip()
     return ""
 
 

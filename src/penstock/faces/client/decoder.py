@@ -64,6 +64,7 @@ def _decoder_kind(usual: type) -> type[Any]:
                 *blocks, left = (left + chunk if left else chunk).split(b"\n\n")
                 for block in blocks:
                     yield from _events(self, event, block)
+            yield from _by_lines(self, left)
 
         async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[Any]:
             left = b""
@@ -76,6 +77,8 @@ def _decoder_kind(usual: type) -> type[Any]:
                 for block in blocks:
                     for made in _events(self, event, block):
                         yield made
+            for made in _by_lines(self, left):
+                yield made
 
     return FastDecoder
 

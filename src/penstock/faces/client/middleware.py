@@ -96,7 +96,8 @@ class Seat:
         try:
             reply, content = run(answered(self._core, errand.call, is_stream=_is_stream(request)))
         except (Refused, UpstreamFailed) as error:
-            raise self._raised(error, errand.call) from error
+            raised = self._raised(error, errand.call)
+            raise raised from raised.__cause__
         finally:
             _errand.reset(token)
         return self._let_through(errand, reply, content, blocking_body(self._kit.http))
@@ -107,7 +108,8 @@ class Seat:
         try:
             reply, content = await answered(self._core, errand.call, is_stream=_is_stream(request))
         except (Refused, UpstreamFailed) as error:
-            raise self._raised(error, errand.call) from error
+            raised = self._raised(error, errand.call)
+            raise raised from raised.__cause__
         finally:
             _errand.reset(token)
         return self._let_through(errand, reply, content, loop_body(self._kit.http))
@@ -151,19 +153,21 @@ class Seat:
         return answer
 
     def _raised(self, error: Refused | UpstreamFailed, call: Call) -> Exception:
-        """An error of the core as the SDK's own exception."""
+        """An error of the core as the SDK's own exception, with its cause: where the SDK raised it, that very one."""
+        if isinstance(error.__cause__, self._kit.sdk.APIConnectionError):
+            known: Exception = error.__cause__
+            return known
         http, sdk = self._kit.http, self._kit.sdk
         request = http.Request(call.method, self._target.url + call.path)
         raised: Exception
         if isinstance(error, Refused):
             response = whole_response(http, self._clock, request, call, *as_answered(error, call.id))
             raised = self._client._make_status_error_from_response(response)
-        elif isinstance(error.__cause__, sdk.APIConnectionError):
-            raised = error.__cause__
         elif error.code in UpstreamFailed.TIMEOUTS:
             raised = sdk.APITimeoutError(request=request)
         else:
             raised = sdk.APIConnectionError(message=str(error), request=request)
+        raised.__cause__ = error
         return raised
 
 

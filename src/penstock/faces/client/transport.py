@@ -123,7 +123,6 @@ class _Building:
 
 
 class _BlockingSend(_Building):
-
     def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
         if _needs_machinery(self, options):
             return super().send(request, stream=stream, **options)  # type: ignore[misc]
@@ -139,7 +138,6 @@ class _BlockingSend(_Building):
 
 
 class _LoopSend(_Building):
-
     async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:
         if _needs_machinery(self, options):
             return await super().send(request, stream=stream, **options)  # type: ignore[misc]
