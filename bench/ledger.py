@@ -23,8 +23,8 @@ from .report import Plan, Row, Section, Spread
 _ABOUT = (
     "In one process, without a gateway. An append makes the line of an intent or a record and hands it to the "
     "operating system; the baseline is `write` of the same bytes. Folding puts records into SQLite in one commit of so "
-    "many; the baseline is a plain INSERT with a commit for each. The last row is both and the writer thread, as in a gateway "
-    "that does nothing else."
+    "many; the baseline is a plain INSERT with a commit for each. The last row is both and the writer thread, as in a "
+    "gateway that does nothing else."
 )
 _SUBJECTS = ("Penstock", "baseline")
 

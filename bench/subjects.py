@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .machine import Child, Unmeasurable, child, cores, cpu_s, program, python
-from .traffic import UPSTREAM_KEY
+from .traffic import UPSTREAM_KEY, request_body, request_headers
 
 _START_S = 15.0
 _NGINX = """
@@ -71,15 +72,35 @@ def nginx(upstream_port: int) -> Iterator[Subject]:
 
 
 @contextmanager
-def penstock(upstream_port: int, data: Path | None = None) -> Iterator[Subject]:
-    """The gateway as users start it, with all its layers, keys and its SQLite ledger. Raises Unmeasurable."""
+def penstock(upstream_port: int, *, is_probed: bool = True) -> Iterator[Subject]:
+    """The gateway as users start it, with all its layers, keys and its SQLite ledger. Raises Unmeasurable.
+
+    The probe is one JSON call, which a paced upstream, that only streams, cannot answer.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         ready = Path(folder, "ready.json")
-        argv = serve_command(upstream_port, data or Path(folder, "data"), ready)
+        argv = serve_command(upstream_port, Path(folder, "data"), ready)
         with child(argv, cores()[0], env=environment()) as process:
             await_file(process, ready)
             told = json.loads(ready.read_text())
-            yield Subject("Penstock", int(told["url"].rpartition(":")[2].strip("/")), told["key"], int(told["pid"]))
+            port = int(told["url"].rpartition(":")[2].strip("/"))
+            subject = Subject("Penstock", port, told["key"], int(told["pid"]))
+            if is_probed:
+                _probe(subject)
+            yield subject
+
+
+def _probe(subject: Subject) -> None:
+    """One call, which must be answered, recorded and priced: a gateway with less on is not the one to measure."""
+    connection = http.client.HTTPConnection("127.0.0.1", subject.port, timeout=10)
+    connection.request("POST", "/v1/messages", request_body(), request_headers(subject.key))
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    if answer.status != 200 or not answer.headers["x-penstock-call-id"] or not answer.headers["x-penstock-cost-usd"]:
+        raise Unmeasurable(
+            f"the gateway answered the first call with {answer.status}, or without a cost: {body[:200]!r}"
+        )
 
 
 def serve_command(upstream_port: int, data: Path, ready: Path) -> list[str]:

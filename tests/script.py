@@ -68,13 +68,15 @@ def a_call(
         request = read_request(raw) if where.name in ("messages", "count_tokens") else None
     except Malformed:
         request = None
-    more.setdefault("headers", ())
+    headers = more.pop("headers", ())
     return Call(
         id="call_1",
         face=face,
         method=method,
         path=path,
         query=more.pop("query", ""),
+        headers=headers,
+        fields=dict(headers),
         body=raw,
         endpoint=where,
         request=request,

@@ -97,6 +97,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request from one caller.
 
     `began` is on the monotonic clock in seconds; `began_at_us` is Unix time in microseconds.
+    `fields` is `headers` by name, for looking up; of a field sent twice it has the last value.
     `request` is the partial view of a JSON body, None where the endpoint has none or the body is not
     one; admission turns the latter into a refusal. `target` is set by a face that knows where the call
     must go (in process: the SDK client's own base URL) and left None where routing chooses.
@@ -108,6 +109,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     query: str
     headers: Headers
+    fields: dict[bytes, bytes]
     body: bytes
     endpoint: Endpoint
     request: Request | None
@@ -119,10 +121,3 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     target: Target | None = None
     caller: Caller | None = None
     plan: Plan | None = None
-
-    def header(self, name: bytes) -> bytes | None:
-        """The first value of a header field, by lower-case name."""
-        for field, value in self.headers:
-            if field == name:
-                return value
-        return None

@@ -16,12 +16,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from bench import machine, paced, poisson, traffic, wrk  # noqa: E402
 from bench.__main__ import BENCHES, main  # noqa: E402
 from bench.latency import percentile  # noqa: E402
 from bench.report import Plan, Row, Section, Spread, Target, ratios, shown, write_section  # noqa: E402
 from bench.stub import Stub  # noqa: E402
 from bench.subjects import Subject, environment  # noqa: E402
+
+from bench import machine, paced, poisson, traffic, wrk  # noqa: E402
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benches pin processes and read /proc")
 

@@ -2,7 +2,9 @@
 
 Also a program, for SDK versions that live in environments of their own:
 
-    python sdk_session.py URL KEY DATA    prints {"bare": [...], "wrapped": [...], "rows": N}
+    python sdk_session.py URL KEY DATA    prints {"seen": [...], "version": ..., and where DATA is given "rows": N}
+
+With DATA empty the client is left bare.
 """
 
 from __future__ import annotations
@@ -102,7 +104,7 @@ async def looped(client: Any) -> list[Result]:
     seen.append(("models", [model.id async for model in client.models.list(limit=3)]))
     batch = await client.messages.batches.create(requests=[{"custom_id": "one", "params": ASK}])
     while (await client.messages.batches.retrieve(batch.id)).processing_status != "ended":
-        await asyncio.sleep(0)
+        pass
     seen.append(("results", [plain(result) async for result in await client.messages.batches.results(batch.id)]))
     for name in ("overloaded", "rate_limited", "error_mid", "error_first"):
         try:
@@ -131,17 +133,30 @@ def both(made: Callable[[], tuple[Any, Any]]) -> list[Result]:
 def main(url: str, key: str, data: str) -> None:
     import anthropic
 
-    import penstock
+    options: dict[str, Any] = {"base_url": url, "api_key": key, "max_retries": 0, "timeout": 20}
+    client: Any = anthropic.Anthropic(**options)
+    loop_client: Any = anthropic.AsyncAnthropic(**options)
+    told: dict[str, Any] = {"version": anthropic.__version__}
+    if data:
+        import penstock
 
-    def bare() -> tuple[Any, Any]:
-        options: dict[str, Any] = {"base_url": url, "api_key": key, "max_retries": 0}
-        return anthropic.Anthropic(**options), anthropic.AsyncAnthropic(**options)
-
-    client, loop_client = bare()
-    wrapped = penstock.wrap(client, data=data), penstock.wrap(loop_client, data=data)
-    is_fast = type(wrapped[0]._make_sse_decoder()).__name__ == "FastDecoder"
-    told = {"wrapped": both(lambda: wrapped), "is_fast": is_fast, "version": anthropic.__version__}
+        client, loop_client = (penstock.wrap(one, data=data) for one in (client, loop_client))
+        told["is_fast"] = type(client._make_sse_decoder()).__name__ == "FastDecoder"
+    told["seen"] = both(lambda: (client, loop_client))
+    if data:
+        told["rows"] = rows(data)
     json.dump(told, sys.stdout)
+
+
+def rows(data: str) -> int:
+    import sqlite3
+
+    from penstock.faces.client.compose import composition
+
+    composition(None, data).ledger.flush()  # type: ignore[attr-defined]
+    with sqlite3.connect(f"{data}/penstock.db") as database:
+        count: int = database.execute("select count(*) from calls").fetchone()[0]
+    return count
 
 
 if __name__ == "__main__":

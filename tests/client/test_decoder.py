@@ -6,11 +6,12 @@ import asyncio
 import json
 import math
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import anthropic
 import pytest
-from anthropic._streaming import SSEDecoder, ServerSentEvent
+from anthropic._streaming import ServerSentEvent, SSEDecoder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,7 +41,7 @@ def made_on_loop(decoder: Any, chunks: list[bytes]) -> list[tuple[Any, ...]]:
 
 def cut(text: bytes, places: list[int]) -> list[bytes]:
     edges = sorted({0, len(text), *(place % (len(text) + 1) for place in places)})
-    return [text[one:other] for one, other in zip(edges, edges[1:], strict=False)]
+    return [text[one:other] for one, other in pairwise(edges)]
 
 
 LINES = st.sampled_from(

@@ -103,11 +103,14 @@ def test_shorter_timeouts_count_on_a_reused_connection(backend: Backend) -> None
     def handler(peer: Peer) -> None:
         peer.answer(peer.request())
         peer.request()
-        peer.drain()
+        if not peer.server.left.acquire(timeout=1.5):
+            peer.answer(b"too late")
 
     async def scenario(pool: Upstream) -> str | None:
-        await hear(pool, server.url)
-        return (await hear(pool, server.url, timeouts=Timeouts(first_byte_s=0.2, total_s=30.0))).code
+        await hear(pool, server.url, timeouts=Timeouts())
+        heard = await hear(pool, server.url, timeouts=Timeouts(first_byte_s=0.2))
+        server.left.release()
+        return heard.code
 
     with RawServer(handler) as server:
         assert backend.play(scenario) == "first_byte_timeout"

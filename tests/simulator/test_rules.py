@@ -13,6 +13,7 @@ from penstock.simulator import Running, running
 Got = tuple[int, dict[str, str], bytes]
 USER = {"role": "user", "content": "hi"}
 TOOL_USE = {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "t", "input": {}}]}
+RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1"}]}
 TOOL = {"name": "t", "input_schema": {"type": "object"}}
 
 RULES: list[tuple[dict[str, Any], int, str]] = [
@@ -85,6 +86,7 @@ def test_a_rule_is_kept(
                 {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1"}]},
             ]
         },
+        {"messages": [USER, TOOL_USE, {"role": "system", "content": "Note."}, RESULT, USER]},
         {"max_tokens": 0},
     ],
 )

@@ -145,7 +145,8 @@ def _check_turns(request: dict[str, Any]) -> None:
         raise invalid("messages: Input should be a valid list")
     if not messages:
         raise invalid("messages: at least one message is required")
-    awaited: list[str] = []
+    awaited: dict[str, int] = {}
+    speaker = ""
     for at, turn in enumerate(messages):
         if not isinstance(turn, dict):
             raise invalid(f"messages.{at}: Input does not match the expected shape.")
@@ -158,37 +159,36 @@ def _check_turns(request: dict[str, Any]) -> None:
             raise invalid(f"messages.{at}.content: Input should be a valid list")
         if not content and at < len(messages) - 1:
             raise invalid(f"messages.{at}: {_EMPTY}")
-        awaited = _check_blocks(content if isinstance(content, list) else [], at, awaited, turn["role"])
+        if turn["role"] == "assistant" and speaker == "user" and awaited:
+            raise _unanswered(awaited)
+        speaker = speaker if turn["role"] == "system" else turn["role"]
+        _check_blocks(content if isinstance(content, list) else [], at, awaited)
     if awaited:
-        raise _unanswered(len(messages) - 1, awaited)
+        raise _unanswered(awaited)
 
 
-def _check_blocks(content: list[Any], at: int, awaited: list[str], role: str) -> list[str]:
-    """Check one turn's blocks against the tool calls of the turn before; give the calls this turn makes."""
-    calls: list[str] = []
-    answered: list[str] = []
+def _check_blocks(content: list[Any], at: int, awaited: dict[str, int]) -> None:
+    """Check one turn's blocks. `awaited` holds the open tool calls and their turns, and is brought up to date."""
     for place, block in enumerate(content):
         if not isinstance(block, dict) or "type" not in block:
             raise invalid(f"messages.{at}.content.{place}.type: Field required")
         if block["type"] == "tool_use":
-            calls.append(str(block.get("id")))
+            awaited[str(block.get("id"))] = at
         elif block["type"] == "tool_result":
-            answered.append(str(block.get("tool_use_id")))
-            if answered[-1] not in awaited:
+            id = str(block.get("tool_use_id"))
+            if awaited.pop(id, None) is None:
                 raise invalid(
-                    f"messages.{at}.content.{place}: unexpected `tool_use_id` found in `tool_result` blocks: "
-                    f"{answered[-1]}. Each `tool_result` block must have a corresponding `tool_use` block in the "
-                    "previous message."
+                    f"messages.{at}.content.{place}: unexpected `tool_use_id` found in `tool_result` blocks: {id}. "
+                    "Each `tool_result` block must have a corresponding `tool_use` block in the previous message."
                 )
-    if role == "user" and (left := [call for call in awaited if call not in answered]):
-        raise _unanswered(at - 1, left)
-    return calls if role != "user" else []
 
 
-def _unanswered(at: int, calls: list[str]) -> Problem:
+def _unanswered(awaited: dict[str, int]) -> Problem:
+    at = min(awaited.values())
     return invalid(
-        f"messages.{at}: `tool_use` ids were found without `tool_result` blocks immediately after: {', '.join(calls)}. "
-        "Each `tool_use` block must have a corresponding `tool_result` block in the next message."
+        f"messages.{at}: `tool_use` ids were found without `tool_result` blocks immediately after: "
+        f"{', '.join(awaited)}. Each `tool_use` block must have a corresponding `tool_result` block in the next "
+        "message."
     )
 
 

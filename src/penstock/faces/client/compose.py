@@ -77,7 +77,7 @@ def composition(config: Config | Path | str | None, data: Path | str | None) -> 
 
 
 def _by_kind(own: ModelPriceConfig) -> dict[str, str]:
-    """A model's own prices as the price book takes them: without the unit in the name, and what is not said left out."""
+    """A model's own prices as the price book takes them: names without the unit, and what is not said left out."""
     said = {field.name.removesuffix("_usd"): getattr(own, field.name) for field in fields(own)}
     return {kind: price for kind, price in said.items() if price is not None}
 

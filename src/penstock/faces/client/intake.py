@@ -72,6 +72,7 @@ class Intake:
             path=path,
             query=query,
             headers=headers,
+            fields=dict(headers),
             body=body,
             endpoint=where,
             request=view,

@@ -44,7 +44,7 @@ def kit_of(client: SdkClient) -> Kit:
 
 
 def cloud_of(client: SdkClient) -> str | None:
-    """The cloud whose envelope a client speaks: bedrock, vertex, foundry, aws, google_cloud; None for the API itself."""
+    """The cloud a client speaks to: bedrock, vertex, foundry, aws or google_cloud; None for the API itself."""
     for kind in type(client).__mro__:
         package, _, rest = kind.__module__.partition(".lib.")
         if package == "anthropic" and rest:

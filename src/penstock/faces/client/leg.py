@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import UpstreamFailed
-from ...ports import Incoming, Outgoing, Source
-from ...reply import Whole
+from ...ports import Incoming, Outgoing
+from ...reply import Source, Whole
 from .kit import HttpClient, HttpModule, Kit
 
 

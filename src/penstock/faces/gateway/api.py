@@ -87,7 +87,7 @@ class Api:
         """The live key the request presents; None where the gateway asks for none. Raises Refused."""
         if not self._config.identity.keys_required:
             return None
-        for value in presented(scope["headers"]):
+        for value in presented(dict(scope["headers"])):
             key = await self._ports.keys.find(hashlib.sha256(value).digest())
             now_us = self._ports.clock.wall_us()
             if key is not None and key.revoked_at_us is None and (key.expires_at_us or now_us + 1) > now_us:

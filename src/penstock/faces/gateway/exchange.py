@@ -43,6 +43,7 @@ class Exchange:
     __slots__ = (
         "chunked",
         "connection",
+        "head",
         "held",
         "is_complete",
         "is_gone",
@@ -183,7 +184,10 @@ class Exchange:
             else:  # HTTP/1.0 knows no chunks: the body ends with the connection
                 self.left = -1
         lines.append(b"\r\n")
-        self.connection.transport.write(b"".join(lines))
+        if self.left > 0:
+            self.head = b"".join(lines)  # the body of a known length follows at once: one write for both
+        else:
+            self.connection.transport.write(b"".join(lines))
 
     def _write_body(self, body: bytes, more: bool) -> None:
         write = self.connection.transport.write
@@ -198,8 +202,9 @@ class Exchange:
             self.left -= len(body)
             if self.left < 0:
                 raise RuntimeError("the body is longer than its content-length")
-            if body:
-                write(body)
+            if self.head or body:
+                write(self.head + body)
+                self.head = b""
         elif body and self.scope["method"] != "HEAD":
             raise RuntimeError("the body is longer than its content-length")
         if not more:

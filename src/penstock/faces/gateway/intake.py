@@ -48,6 +48,7 @@ def call_from(scope: Scope, path: str, body: bytes, ports: Ports, timeouts: Time
         path=path,
         query=scope["query_string"].decode("latin-1"),
         headers=tuple(scope["headers"]),
+        fields=dict(scope["headers"]),
         body=body,
         endpoint=where,
         request=request,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from ...call import Call, Fact, Headers, Target
-from ...errors import StoreFailed, Unavailable, UpstreamFailed
+from ...errors import PenstockError, Refused, StoreFailed, Unavailable
 from ...ports import Outgoing, Ports
 from ...record import Intent, Record
 from ...reply import Reply
@@ -95,12 +95,12 @@ class Transport:
         try:
             incoming = await self._ports.upstream.send(outgoing)
         except BaseException as error:
-            code, said = (
-                (error.code, error.message) if isinstance(error, UpstreamFailed) else ("left", "the caller hung up")
-            )
+            code, said = ("left", "the caller hung up")
+            if isinstance(error, PenstockError):
+                code, said = error.code, error.message
             broken_us = round((clock.now() - began) * 1_000_000)
             # Without a connection no request left, and nothing can have been billed.
-            had_left = code not in ("connect_failed", "connect_timeout", "closed")
+            had_left = not isinstance(error, Refused) and code not in ("connect_failed", "connect_timeout", "closed")
             call.trail.append(Broken(target.name, code, said, sent_us, broken_us, had_left))
             raise
         head_us = round((clock.now() - began) * 1_000_000)
@@ -159,14 +159,14 @@ def _headers_out(call: Call, target: Target) -> Headers:
     `accept-encoding` is always identity: usage is read from the bytes as they pass.
     """
     dropped = _NOT_SENT | _CREDENTIALS if target.key is not None else _NOT_SENT
-    connection = call.header(b"connection")
+    connection = call.fields.get(b"connection")
     if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
         dropped = dropped | {name.strip().lower() for name in connection.split(b",")}
     kept = [field for field in call.headers if field[0] not in dropped and not field[0].startswith(b"x-penstock-")]
     if target.key is not None:
         key = target.key.reveal()
         # The caller's own way is kept: upstreams that only speak the Messages format may know but one.
-        if call.header(b"authorization") is not None or key.startswith("sk-ant-oat"):
+        if b"authorization" in call.fields or key.startswith("sk-ant-oat"):
             kept.append((b"authorization", b"Bearer " + key.encode()))
         else:
             kept.append((b"x-api-key", key.encode()))
@@ -176,10 +176,9 @@ def _headers_out(call: Call, target: Target) -> Headers:
 
 def _headers_back(headers: Headers) -> tuple[Headers, str | None]:
     """The answer's fields less those of one hop, and its `request-id`."""
-    request_id, dropped = None, _ONE_HOP
-    for name, value in headers:
-        if name == b"request-id":
-            request_id = value.decode("latin-1")
-        elif name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
-            dropped = dropped | {part.strip().lower() for part in value.split(b",")}
-    return tuple([field for field in headers if field[0] not in dropped]), request_id
+    fields, dropped = dict(headers), _ONE_HOP
+    request_id, connection = fields.get(b"request-id"), fields.get(b"connection")
+    if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
+        dropped = dropped | {part.strip().lower() for part in connection.split(b",")}
+    kept = tuple([field for field in headers if field[0] not in dropped])
+    return kept, request_id.decode("latin-1") if request_id is not None else None

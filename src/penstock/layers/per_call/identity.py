@@ -7,7 +7,7 @@ what the call is for: headers first, then what the body or the client tells.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import msgspec
 
@@ -77,7 +77,7 @@ class Identity:
         return await onward(msgspec.structs.replace(call, caller=caller, tags=tags))
 
     async def _key(self, call: Call) -> Key | None:
-        credentials = presented(call.headers)
+        credentials = presented(call.fields)
         if not credentials:
             if not self._config.keys_required:
                 return None
@@ -145,37 +145,33 @@ class Identity:
             )
 
     def _tags(self, call: Call) -> Tags:
-        said: dict[str, str] = {}
-        session = None
-        for name, value in call.headers:
-            tag = _TAG_HEADERS.get(name)
-            if tag is not None:
-                said[tag] = _tag(name.decode(), value)
-            elif name == b"x-claude-code-session-id":
-                session = value.decode("utf-8", "replace")[:TAG_CHARACTERS_MAX]
-        tags = call.tags
+        fields, tags = call.fields, call.tags
+        said = {
+            _TAG_HEADERS[name]: _tag(name.decode(), fields[name]) for name in _TAG_HEADERS.keys() & fields.keys()
+        }
+        session = tags.session
+        if session is None and b"x-claude-code-session-id" in fields:
+            session = fields[b"x-claude-code-session-id"].decode("utf-8", "replace")[:TAG_CHARACTERS_MAX]
         user = tags.user
         if user is None and self._config.user_from_metadata and call.request is not None:
             user = _short(call.request.user_id)
-        if not said and user is tags.user and session is None:
+        if not said and user is tags.user and session is tags.session:
             return tags
         return Tags(
             feature=said.get("feature", tags.feature),
             user=said.get("user", user),
-            session=said.get("session", tags.session or session),
+            session=said.get("session", session),
             segment=said.get("segment", tags.segment),
         )
 
 
-def presented(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+def presented(fields: Mapping[bytes, bytes]) -> list[bytes]:
     """The credentials among header fields, Penstock's own first: some clients send two, or another key besides."""
-    found = []
-    for name, value in headers:
-        if name == b"x-api-key":
-            found.append(value.strip())
-        elif name == b"authorization" and value[:7].lower() == b"bearer ":
-            found.append(value[7:].strip())
-    return sorted({value for value in found if value}, key=lambda value: not value.startswith(b"pk_"))
+    direct, bearer = fields.get(b"x-api-key", b"").strip(), fields.get(b"authorization", b"")
+    found = [direct] if direct else []
+    if bearer[:7].lower() == b"bearer " and (token := bearer[7:].strip()) and token != direct:
+        found.insert(0 if token.startswith(b"pk_") else len(found), token)
+    return found
 
 
 def _tag(name: str, value: bytes) -> str:

@@ -85,7 +85,7 @@ class _Entry(Tap):
 
     def _record(self, ending: Ending, now: float) -> Record:
         call, request = self._call, self._call.request
-        retries = call.header(b"x-stainless-retry-count")
+        retries = call.fields.get(b"x-stainless-retry-count")
         record = Record(
             call_id=call.id,
             began_at_us=call.began_at_us,
