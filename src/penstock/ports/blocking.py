@@ -22,16 +22,17 @@ class BlockingClock:
 
 
 class SystemChance:
-    """Randomness from the operating system: safe after fork, good enough for identifiers."""
+    """Randomness seeded by the operating system, anew in every forked child; keys come from `secrets`."""
 
     def __init__(self) -> None:
-        self._random = random.SystemRandom()
+        self._random = random.Random()
+        os.register_at_fork(after_in_child=self._random.seed)
 
     def uniform(self, low: float, high: float) -> float:
         return self._random.uniform(low, high)
 
     def id(self, prefix: str) -> str:
-        return f"{prefix}_{time.time_ns() // 1_000_000:012x}{os.urandom(7).hex()}"
+        return f"{prefix}_{time.time_ns() // 1_000_000:012x}{self._random.getrandbits(56):014x}"
 
     def token(self, size_bytes: int) -> str:
         """Random bytes as text, fit for a key."""

@@ -64,7 +64,16 @@ def _decoder_kind(usual: Any) -> Any:
                     return
                 *blocks, left = (left + chunk if left else chunk).split(b"\n\n")
                 for block in blocks:
-                    yield from _events(self, event, block)
+                    head, _, data = block.partition(b"\n")
+                    if (
+                        head[:7] == b"event: "
+                        and data[:6] == b"data: "
+                        and b"\n" not in data
+                        and self._last_event_id is None
+                    ):
+                        yield event(head, data)
+                    else:
+                        yield from _by_lines(self, block + b"\n\n")
             yield from _by_lines(self, left)
 
         async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[Any]:
@@ -76,21 +85,21 @@ def _decoder_kind(usual: Any) -> Any:
                     return
                 *blocks, left = (left + chunk if left else chunk).split(b"\n\n")
                 for block in blocks:
-                    for made in _events(self, event, block):
-                        yield made
+                    head, _, data = block.partition(b"\n")
+                    if (
+                        head[:7] == b"event: "
+                        and data[:6] == b"data: "
+                        and b"\n" not in data
+                        and self._last_event_id is None
+                    ):
+                        yield event(head, data)
+                    else:
+                        for made in _by_lines(self, block + b"\n\n"):
+                            yield made
             for made in _by_lines(self, left):
                 yield made
 
     return FastDecoder
-
-
-def _events(decoder: Any, event: type[Any], block: bytes) -> tuple[Any, ...] | list[Any]:
-    """The events of one block, whose closing blank line is cut off."""
-    if block.startswith(b"event: ") and decoder._last_event_id is None:
-        head, _, data = block.partition(b"\n")
-        if data.startswith(b"data: ") and b"\n" not in data:
-            return (event(head, data),)
-    return _by_lines(decoder, block + b"\n\n")
 
 
 def _by_lines(decoder: Any, text: bytes) -> list[Any]:
@@ -110,13 +119,15 @@ def _event_kind(usual: Any) -> Any:
     plain = sys.modules[usual.__module__].ServerSentEvent
 
     class FastEvent(plain):  # type: ignore[misc, valid-type]
+        event: str | None = None  # an attribute: the SDK asks four times for each event
+        id = retry = None
+
         def __init__(self, head: bytes, data: bytes) -> None:
+            self.event = head[7:].decode("utf-8") or None
             self._head, self._line = head, data
-            self._event = head[7:].decode("utf-8")
-            self._id = self._retry = None
 
         @property
-        def _data(self) -> str:
+        def data(self) -> str:
             return self._line[6:].decode("utf-8")
 
         @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -77,6 +78,9 @@ class House:
             grace_s=own.grace_s,
         )
         self.gateway.is_draining = lambda: server.is_draining
+        gc.collect()
+        gc.freeze()  # what the start made stays; the collector need not walk it again and again
+        gc.set_threshold(10_000, 20, 20)
         try:
             await server.run()
         finally:
