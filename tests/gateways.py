@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,21 @@ class Process:
             time.sleep(0.02)
 
     def record(self, call_id: str) -> Record:
+        return self._awaited(lambda ledger: ledger.call(call_id), call_id)
+
+    def record_of(self, **labels: str) -> Record:
+        """The newest call with these labels, which must be its own."""
+        return self._awaited(lambda ledger: next(ledger.calls(where=labels, limit=1), None), str(labels))
+
+    def _awaited(self, find: Callable[[LedgerReader], Record | None], what: str) -> Record:
         ends = time.monotonic() + 10.0
         while time.monotonic() < ends:
             with LedgerReader(self.data) as ledger:
-                found = ledger.call(call_id)
+                found = find(ledger)
             if found is not None:
                 return found
             time.sleep(0.02)
-        raise AssertionError(f"no record of {call_id}")
+        raise AssertionError(f"no record of {what}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.child.send_signal(number)

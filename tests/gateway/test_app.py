@@ -204,3 +204,11 @@ def test_the_api_describes_itself(pair: Pair) -> None:
     told = httpx2.get(pair.gateway.url + "/penstock/api/openapi.json").json()
     assert told["openapi"].startswith("3.1")
     assert set(told["paths"]) == {"/penstock/api/calls/{call_id}", "/penstock/api/report"}
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset_mid"])
+def test_a_body_that_breaks_and_cannot_say_so_breaks_for_the_caller_too(pair: Pair, fault: str) -> None:
+    """A file or a list has no error event; what must not happen is that half of it passes for the whole."""
+    with pytest.raises(httpx2.TransportError):
+        get(pair, "/v1/models", x_simulator_fault=fault, x_penstock_user=fault)
+    assert pair.gateway.record_of(user=fault).ending in ("truncated", "failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from ...call import Target
 from ...config.load import load
 from ...config.schema import Config, ModelPriceConfig
+from ...drive import run
 from ...layer import Next
 from ...pipeline import build
 from ...ports import Clock, Ledger, Ports, Upstream
@@ -50,7 +52,9 @@ class Composition:
 
     @cached_property
     def _sockets(self) -> SocketPool:
-        return SocketPool(self._limits)
+        made = SocketPool(self._limits)
+        atexit.register(lambda: run(made.aclose()))
+        return made
 
     @cached_property
     def _pool(self) -> LoopPool:

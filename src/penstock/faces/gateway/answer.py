@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from ...call import Call, Headers
-from ...errors import rendered
+from ...errors import UpstreamFailed, rendered
 from ...layers.per_call.ledger import Settled
 from ...reply import Reply
 from ...wire.prices import usd
 from .intake import Send
+
+
+class CutOff(Exception):
+    """A body broke after its head had left: only cutting the connection can tell the caller."""
 
 
 async def send_error(send: Send, call: Call, error: BaseException) -> None:
@@ -17,7 +21,7 @@ async def send_error(send: Send, call: Call, error: BaseException) -> None:
 
 
 async def send_reply(send: Send, call: Call, reply: Reply) -> None:
-    """A reply to the end. Raises UpstreamFailed only while nothing has been sent yet.
+    """A reply to the end. Raises UpstreamFailed while nothing has been sent yet, CutOff after.
 
     A whole answer waits for its last byte, so that its cost can go ahead of it in a header. A stream is passed on
     chunk by chunk as it comes.
@@ -33,8 +37,11 @@ async def send_reply(send: Send, call: Call, reply: Reply) -> None:
             "headers": _headers(call, reply, is_framed=not reply.answer.is_stream),
         }
     )
-    async for chunk in reply:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    try:
+        async for chunk in reply:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except UpstreamFailed as error:
+        raise CutOff(error.code) from error
     await send({"type": "http.response.body", "body": b""})
 
 

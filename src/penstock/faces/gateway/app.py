@@ -14,7 +14,7 @@ from ...layer import Next
 from ...layers.per_call.ledger import Settled
 from ...ports import Ports
 from ...reply import Reply
-from .answer import send_error, send_reply, send_whole
+from .answer import CutOff, send_error, send_reply, send_whole
 from .api import Api
 from .intake import Receive, Scope, Send, call_from, read_body
 
@@ -63,6 +63,8 @@ class Gateway:
         try:
             reply = await self._core(call)
             await self._send(send, call, reply)
+        except CutOff:
+            raise  # the server cuts the connection
         except PenstockError as error:
             await send_error(send, call, error)
         except Exception as error:
