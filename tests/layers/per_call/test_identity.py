@@ -149,7 +149,10 @@ def test_in_process_no_key_is_asked_for(drive: Drive) -> None:
 
 
 def test_keys_may_be_switched_off(drive: Drive) -> None:
-    assert ask(drive, headers=(), config=IdentityConfig(keys_required=False)).onward
+    config = IdentityConfig(keys_required=False)
+    assert ask(drive, headers=(), config=config).onward
+    assert ask(drive, headers=((b"authorization", b"Bearer callers-own"),), config=config).onward
+    assert refusal(ask(drive, config=config)).code == "keys_not_taken", "our keys are not for upstreams to see"
 
 
 def test_a_store_that_does_not_answer_is_503_with_a_time_to_come_back(drive: Drive) -> None:

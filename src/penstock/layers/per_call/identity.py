@@ -78,9 +78,16 @@ class Identity:
 
     async def _key(self, call: Call) -> Key | None:
         credentials = presented(call.fields)
+        if not self._config.keys_required:
+            if credentials and credentials[0].startswith(b"pk_"):
+                raise _refusal(
+                    401,
+                    "keys_not_taken",
+                    "This gateway sends callers' own keys on, and no upstream knows a Penstock key.",
+                    "Send the upstream's key, or set `keys_required` under [identity].",
+                )
+            return None
         if not credentials:
-            if not self._config.keys_required:
-                return None
             raise _refusal(
                 401,
                 "no_key",
