@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 
 import pytest
-from script import JSON_ANSWER, KeyRing, LedgerBook
 
 from penstock import drive
 from penstock.call import Target
@@ -23,6 +22,7 @@ from penstock.pipeline import build
 from penstock.ports import Incoming, Key, Outgoing, Ports
 from penstock.ports.simulated import World
 from penstock.reply import Whole
+from script import JSON_ANSWER, KeyRing, LedgerBook
 
 CASES = sorted(Path(__file__).parent.glob("*.case"))
 RULER = "\n" + "-" * 40 + "\n"

@@ -26,7 +26,7 @@ DURATIONS = ("latency_ms", "upstream_ms", "first_token_ms")
 def report(
     data: Path, by: Sequence[str], *, since_us: int | None = None, until_us: int | None = None
 ) -> dict[str, Any]:
-    """`{"totals": {...}, "groups": [...]}`: costs are decimal strings in dollars, durations percentiles in milliseconds.
+    """`{"totals": {...}, "groups": [...]}`: costs are decimal strings in dollars, durations are in milliseconds.
 
     `unpriced` counts calls whose cost is not known; it is not part of `cost_usd`. Raises StoreFailed, and
     ConfigError for a label that does not exist.

@@ -153,9 +153,7 @@ class Identity:
 
     def _tags(self, call: Call) -> Tags:
         fields, tags = call.fields, call.tags
-        said = {
-            _TAG_HEADERS[name]: _tag(name.decode(), fields[name]) for name in _TAG_HEADERS.keys() & fields.keys()
-        }
+        said = {_TAG_HEADERS[name]: _tag(name.decode(), fields[name]) for name in _TAG_HEADERS.keys() & fields.keys()}
         session = tags.session
         if session is None and b"x-claude-code-session-id" in fields:
             session = fields[b"x-claude-code-session-id"].decode("utf-8", "replace")[:TAG_CHARACTERS_MAX]
