@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -200,6 +201,7 @@ def test_a_bench_that_cannot_run_says_so_and_leaves_the_page_alone(
 
     monkeypatch.setattr("bench.__main__.measure", unmeasurable)
     monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: None)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
     assert main(["gateway", "--page", str(tmp_path / "page.md")]) == 1
     assert "gateway: not measured: wrk is not installed" in capsys.readouterr().err
     assert not (tmp_path / "page.md").exists()
@@ -211,6 +213,7 @@ def test_only_a_full_run_is_written_down(
 ) -> None:
     monkeypatch.setattr("bench.__main__.measure", lambda name, plan: section())
     monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: None)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
     page = tmp_path / "page.md"
     assert main(["gateway", "--page", str(page), *options]) == 0
     assert page.exists() == is_written

@@ -8,10 +8,9 @@ from typing import Any
 from ...call import Call, Headers
 from ...errors import UpstreamFailed
 from ...layer import Next
-from ...layers.per_call.ledger import Settled
 from ...ports import Clock
 from ...reply import Reply
-from ...wire.prices import usd
+from ..outcome import outcome_headers
 from .kit import HttpModule
 
 
@@ -53,11 +52,4 @@ def streaming_response(http: HttpModule, clock: Clock, request: Any, call: Call,
 
 def headers_of(call: Call, reply: Reply) -> Headers:
     """The upstream's fields, the call's id, and its cost where the body is at hand."""
-    told = [*reply.headers, (b"x-penstock-call-id", call.id.encode())]
-    if reply.ending is not None:
-        settled = call.trail.last(Settled)
-        if settled is not None and settled.nano is not None:
-            told.append((b"x-penstock-cost-usd", usd(settled.nano).encode()))
-        elif settled is not None:
-            told.append((b"x-penstock-cost-basis", settled.basis.encode()))
-    return tuple(told)
+    return (*reply.headers, *outcome_headers(call, reply))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ...call import Call, Headers
 from ...errors import UpstreamFailed, rendered
-from ...layers.per_call.ledger import Settled
 from ...reply import Reply
-from ...wire.prices import usd
+from ..outcome import outcome_headers
 from .intake import Send
 
 
@@ -58,12 +57,5 @@ async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> 
 
 def _headers(call: Call, reply: Reply, *, is_framed: bool) -> Headers:
     """The upstream's fields and ours. The upstream's length holds only for a body we neither gather nor extend."""
-    headers = list(reply.headers if is_framed else [f for f in reply.headers if f[0] != b"content-length"])
-    headers.append((b"x-penstock-call-id", call.id.encode()))
-    if reply.ending is not None:
-        settled = call.trail.last(Settled)
-        if settled is not None and settled.nano is not None:
-            headers.append((b"x-penstock-cost-usd", usd(settled.nano).encode()))
-        elif settled is not None:
-            headers.append((b"x-penstock-cost-basis", settled.basis.encode()))
-    return tuple(headers)
+    own = reply.headers if is_framed else [field for field in reply.headers if field[0] != b"content-length"]
+    return (*own, *outcome_headers(call, reply))
