@@ -83,7 +83,9 @@ def test_any_bytes_are_read_or_malformed(body: bytes) -> None:
 
 def test_the_prompt_hash_is_of_the_prompt_alone() -> None:
     first = read_request(b'{"model":"a","max_tokens":1,"messages":[1],"system":"s"}').prompt_hash()
-    assert first == read_request(b'{"system":"s","model":"b","max_tokens":2,"messages":[1]}').prompt_hash()
-    assert first != read_request(b'{"messages":[2],"system":"s"}').prompt_hash()
-    assert read_request(b'{"messages":"ab"}').prompt_hash() != read_request(b'{"system":"ab"}').prompt_hash()
+    assert first == read_request(b'{"system":"s","model":"b","max_tokens":2,"messages":[2]}').prompt_hash()
+    assert first != read_request(b'{"messages":[1],"system":"t"}').prompt_hash()
+    assert read_request(b'{"tools":"ab"}').prompt_hash() != read_request(b'{"system":"ab"}').prompt_hash()
+    assert read_request(b'{"messages":[1]}').prompt_hash() is None
+    assert first is not None
     assert len(first) == 32

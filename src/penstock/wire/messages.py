@@ -6,7 +6,7 @@ passed over, so a new field or block is never a fault.
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -95,13 +95,15 @@ class Request(msgspec.Struct, frozen=True):
         """`metadata.user_id`: the end user, in the caller's own opaque terms."""
         return self.metadata.user_id if self.metadata is not None else None
 
-    def prompt_hash(self) -> str:
-        """32 hexadecimal digits that are equal for equal prompts: system, tools and messages, byte for byte."""
-        parts = blake2b(digest_size=16)
-        for part in (self.system, self.tools, self.messages):
-            parts.update(len(memoryview(part)).to_bytes(8))
-            parts.update(part)
-        return parts.hexdigest()
+    def prompt_hash(self) -> str | None:
+        """32 hexadecimal digits, equal for equal prompts: system and tools, byte for byte; None without either.
+
+        The turns of the conversation are left out, so that calls of one prompt can be told from those of another.
+        """
+        system, tools = bytes(self.system), bytes(self.tools)
+        if not system and not tools:
+            return None
+        return sha256(b"%d:%b%b" % (len(system), system, tools)).hexdigest()[:32]
 
 
 _REQUEST = msgspec.json.Decoder(Request)
