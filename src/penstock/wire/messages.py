@@ -88,7 +88,6 @@ class Request(msgspec.Struct, frozen=True):
     inference_geo: str | None = None
     system: msgspec.Raw = _ABSENT
     tools: msgspec.Raw = _ABSENT
-    messages: msgspec.Raw = _ABSENT
 
     @property
     def user_id(self) -> str | None:
