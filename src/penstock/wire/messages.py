@@ -76,7 +76,7 @@ _ABSENT = msgspec.Raw(b"")
 class Request(msgspec.Struct, frozen=True):
     """A partial view of a Messages or count_tokens body. A field of the wrong type counts as absent.
 
-    `system`, `tools` and `messages` are the bytes as sent, empty where absent.
+    `system` and `tools` are the bytes as sent, empty where absent.
     """
 
     model: str | None = None
