@@ -56,6 +56,7 @@ def test_a_request_is_read_in_part() -> None:
     )
     assert (request.model, request.max_tokens, request.stream, request.user_id) == ("claude-opus-5-5", 9, True, "u1")
     assert (request.speed, request.inference_geo, request.service_tier) == ("fast", "us", "auto")
+    assert (bytes(request.system), bytes(request.tools)) == (b'"s"', b"")
 
 
 def test_a_field_of_the_wrong_type_counts_as_absent() -> None:
