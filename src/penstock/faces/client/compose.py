@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import atexit
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from ...call import Target
 from ...config.load import load
-from ...config.schema import Config, ModelPriceConfig
+from ...config.schema import Config
 from ...drive import run
 from ...layer import Next
 from ...pipeline import build
-from ...ports import Clock, Ledger, Ports, Upstream
+from ...ports import Clock, Ports, Upstream
 from ...ports.blocking import BlockingClock, SystemChance
 from ...ports.loop import LoopClock
 from ...ports.origin import PoolLimits
 from ...ports.pool import LoopPool
 from ...ports.sockets import SocketPool
-from ...stores.memory import MemoryKeys, MemoryLedger
-from ...stores.sqlite import SqliteLedger
-from ...wire.prices import PriceBook
+from ...stores.memory import MemoryKeys
+from ..compose import ledger, price_book
 
 #: Never used: in process every call names its own target.
 _NOWHERE = Target("anthropic", "https://api.anthropic.com")
@@ -34,8 +33,8 @@ class Composition:
         self.config = config
         self.chance = SystemChance()
         self._blocking, self._loop = BlockingClock(), LoopClock()
-        self._prices = PriceBook(overrides={name: _by_kind(own) for name, own in config.prices.models.items()})
-        self.ledger = _ledger(config, self._blocking)
+        self._prices = price_book(config)
+        self.ledger = ledger(config, self._blocking)
         self._limits = PoolLimits(
             connections_max=config.transport.connections_max, idle_max=config.transport.idle_connections_max
         )
@@ -78,15 +77,3 @@ def composition(config: Config | Path | str | None, data: Path | str | None) -> 
     made = Composition(config)
     _compositions.append(made)
     return made
-
-
-def _by_kind(own: ModelPriceConfig) -> dict[str, str]:
-    """A model's own prices as the price book takes them: names without the unit, and what is not said left out."""
-    said = {field.name.removesuffix("_usd"): getattr(own, field.name) for field in fields(own)}
-    return {kind: price for kind, price in said.items() if price is not None}
-
-
-def _ledger(config: Config, clock: Clock) -> Ledger:
-    if config.stores.ledger == "memory":
-        return MemoryLedger()
-    return SqliteLedger(Path(config.data), clock, sync=config.records.sync, keep_days=config.records.keep_days)
