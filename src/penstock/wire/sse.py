@@ -156,10 +156,28 @@ class StreamReading:
             end = chunk.rfind(b"\n\n")
             events, rest = (chunk[:end], chunk[end + 2 :]) if end >= 0 else (b"", chunk)
         self._carry = bytearray(rest.lstrip(b"\n") if end >= 0 else rest)
+        self._read_all(events)
+        self._is_plain = self.answer.has_content and not self._carry and not self._has_cr
+
+    def _read_all(self, events: bytes) -> None:
+        """Whole events. Of a burst, the run from the second delta to the last is counted and not read one by one."""
+        first = events.find(_NEXT_DELTA)
+        if first >= 0:
+            end = events.find(b"\n\n", events.rfind(_NEXT_DELTA) + 2)
+            run = events[first:] if end < 0 else events[first:end]
+            deltas = run.count(_NEXT_DELTA)
+            if run.count(b"\n") == 3 * deltas and not _is_unpaid(run):
+                self._read_each(events[:first])
+                self.answer.has_content = True
+                self._deltas += deltas
+                self._output_bytes += len(run)
+                events = b"" if end < 0 else events[end:]
+        self._read_each(events)
+
+    def _read_each(self, events: bytes) -> None:
         for event in events.split(b"\n\n"):
             if event:
                 self._read(event)
-        self._is_plain = self.answer.has_content and not self._carry and not self._has_cr
 
     def _with_lf(self, chunk: bytes) -> bytes:
         if self._is_after_cr and chunk.startswith(b"\n"):
