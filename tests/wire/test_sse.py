@@ -238,3 +238,21 @@ def test_a_split_character_is_completed_to_valid_utf8(words: str, dropped: int) 
     except UnicodeEncodeError:  # a lone surrogate cannot be sent
         return
     (half + StreamReading.closing(read([half]), b"")).decode("utf-8")
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_message_stop_without_its_blank_line_is_still_the_end(end: bytes) -> None:
+    ours = StreamReading()
+    ours.feed(b'event: message_start\ndata: {"type":"message_start","message":{}}\n\n')
+    ours.feed(b'event: message_stop\ndata: {"type":"message_stop"}' + end)
+    ours.finish()
+    assert ours.answer.is_whole
+    assert ours.closing(b"{}") == b""
+
+
+def test_a_message_stop_cut_in_its_middle_is_not_the_end() -> None:
+    ours = StreamReading()
+    ours.feed(b'event: message_stop\ndata: {"type":"message_st')
+    ours.finish()
+    assert not ours.answer.is_whole
+    assert ours.closing(b"{}").endswith(b"event: error\ndata: {}\n\n")

@@ -106,7 +106,11 @@ class StreamReading:
         self._feed(chunk)
 
     def finish(self) -> None:
-        """The end of the stream. An event still open is not an event."""
+        """The end of the stream. An event still open is not one, but `message_stop`: nothing could have followed."""
+        left = bytes(self._carry)
+        if left.startswith(b"event: message_stop\n") and left.rstrip().endswith(b"}"):
+            self._carry.clear()
+            self._read(left.rstrip())
 
     def closing(self, error_body: bytes) -> bytes:
         """An `error` event to append, after whatever turns a half event before it into a `ping`.
