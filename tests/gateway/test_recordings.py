@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateways import Process, gateway
 
+from gateways import Process, gateway
 from penstock.wire.messages import endpoint
 from penstock.wire.reading import reading
 

@@ -7,6 +7,7 @@ from ...errors import UpstreamFailed, rendered
 from ...reply import Reply
 from ..outcome import outcome_headers
 from .intake import Send
+from .readdress import readdress
 
 
 class CutOff(Exception):
@@ -25,7 +26,8 @@ async def send_reply(send: Send, call: Call, reply: Reply) -> None:
     A whole answer waits for its last byte, so that its cost can go ahead of it in a header. A stream is passed on
     chunk by chunk as it comes.
     """
-    if call.endpoint.name in ("messages", "count_tokens") and not reply.answer.is_stream:
+    readdress(call, reply)
+    if call.endpoint.name in ("messages", "count_tokens", "batches") and not reply.answer.is_stream:
         body = await reply.read()
         await send_whole(send, reply.status, _headers(call, reply, is_framed=False), body)
         return
