@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -20,7 +20,7 @@ from gateways import Process, gateway
 from penstock.wire.messages import endpoint
 from penstock.wire.reading import reading
 
-#: Header fields of one hop or of the framing, which each hop makes anew; `content-encoding` because bodies are kept decoded.
+#: Header fields of one hop or of the framing, made anew by each; `content-encoding` because bodies are kept decoded.
 ONE_HOP = {"connection", "content-length", "transfer-encoding", "content-encoding", "keep-alive", "date", "trailer"}
 
 
@@ -29,8 +29,7 @@ class Player(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    exchanges: list[dict[str, Any]] = []
-    asked: Counter[str] = Counter()
+    exchanges: ClassVar[list[dict[str, Any]]] = []
 
     def answer(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
