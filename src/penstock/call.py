@@ -121,3 +121,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     target: Target | None = None
     caller: Caller | None = None
     plan: Plan | None = None
+
+    def __repr__(self) -> str:
+        """Without header fields and body: those hold credentials and prompts, and a repr ends up in logs and dumps."""
+        return f"Call({self.id}, {self.face}, {self.method} {self.path}, {len(self.body)} bytes)"

@@ -50,6 +50,10 @@ class Outgoing(msgspec.Struct, frozen=True):
     body: bytes
     timeouts: Timeouts
 
+    def __repr__(self) -> str:
+        """Without path, header fields and body, for the same reason as a Call's."""
+        return f"Outgoing({self.method} {self.url}, {len(self.body)} bytes)"
+
 
 class Incoming(msgspec.Struct, frozen=True):
     """The head of an upstream's answer, and its body still to come.

@@ -1,6 +1,6 @@
 """The command line: one file per verb group, and here only how they hang together.
 
-Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 done, and the answer is no (no such call, findings);
+Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 done, and the answer is no (no such call);
 2 it cannot be done as asked: the message names the fault, the place and the fix.
 """
 

@@ -102,6 +102,9 @@ class Transport:
             # Without a connection no request left, and nothing can have been billed.
             had_left = not isinstance(error, Refused) and code not in ("connect_failed", "connect_timeout", "closed")
             call.trail.append(Broken(target.name, code, said, sent_us, broken_us, had_left))
+            if isinstance(error, PenstockError):
+                # The frames below hold the request as sent, and crash reporters write frames down.
+                raise error.with_traceback(None) from None
             raise
         head_us = round((clock.now() - began) * 1_000_000)
         headers, request_id = _headers_back(incoming.headers)

@@ -95,19 +95,21 @@ class Identity:
                 "Send a Penstock key as `x-api-key: pk_…` or `Authorization: Bearer pk_…`; "
                 "`penstock keys create NAME` makes one.",
             )
-        for value in credentials:
-            try:
-                key = await self._ports.keys.find(hashlib.sha256(value).digest())
-            except StoreFailed as error:
-                raise Unavailable(
-                    "Keys cannot be checked now: the store does not answer.",
-                    layer="identity",
-                    code="keys_unavailable",
-                    fix="Retry shortly; the operator should look at the data folder.",
-                    retry_after_s=1,
-                ) from error
-            if key is not None:
-                return key
+        digests = [hashlib.sha256(value).digest() for value in credentials]
+        credentials.clear()  # crash reporters write down the variables of the frames an error passed
+        try:
+            for digest in digests:
+                key = await self._ports.keys.find(digest)
+                if key is not None:
+                    return key
+        except StoreFailed as error:
+            raise Unavailable(
+                "Keys cannot be checked now: the store does not answer.",
+                layer="identity",
+                code="keys_unavailable",
+                fix="Retry shortly; the operator should look at the data folder.",
+                retry_after_s=1,
+            ) from error
         raise _refusal(
             401,
             "unknown_key",
@@ -152,11 +154,12 @@ class Identity:
             )
 
     def _tags(self, call: Call) -> Tags:
-        fields, tags = call.fields, call.tags
-        said = {_TAG_HEADERS[name]: _tag(name.decode(), fields[name]) for name in _TAG_HEADERS.keys() & fields.keys()}
+        tags = call.tags
+        names = _TAG_HEADERS.keys() & call.fields.keys()
+        said = {_TAG_HEADERS[name]: _tag(name.decode(), call.fields[name]) for name in names}
         session = tags.session
-        if session is None and b"x-claude-code-session-id" in fields:
-            session = fields[b"x-claude-code-session-id"].decode("utf-8", "replace")[:TAG_CHARACTERS_MAX]
+        if session is None and b"x-claude-code-session-id" in call.fields:
+            session = call.fields[b"x-claude-code-session-id"].decode("utf-8", "replace")[:TAG_CHARACTERS_MAX]
         user = tags.user
         if user is None and self._config.user_from_metadata and call.request is not None:
             user = _short(call.request.user_id)
