@@ -151,7 +151,7 @@ def test_no_secret_is_ever_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", CANARIES)
 def test_errors_and_their_frames_hold_no_credential(kind: str) -> None:
-    """A crash reporter writes the variables of every frame: those of the refusal's own may not hold what was refused."""
+    """A crash reporter writes the variables of every frame: those of a refusal may not hold what was refused."""
     from script import KeyRing, ports
 
     secret = CANARIES[kind]
