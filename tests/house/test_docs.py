@@ -136,7 +136,7 @@ def test_python_on_the_pages_runs(tmp_path: Path) -> None:
 
 
 def test_the_first_success_of_the_readme_works(tmp_path: Path) -> None:
-    """The curl of the README, word by word but for the address and the key, against a gateway as `make run` starts it."""
+    """The curl of the README, word by word but for address and key, against a gateway as `make run` starts it."""
     text = (ROOT / "README.md").read_text()
     (shown,) = [block for _, _, block in BLOCK.findall(text) if block.startswith("curl ")]
     with gateway(data=tmp_path / "data") as process:

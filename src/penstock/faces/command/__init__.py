@@ -7,10 +7,12 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 done, and
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
 from ...errors import PenstockError
+from ...version import VERSION
 from . import config, explain, keys, report, serve, simulator
 
 app = typer.Typer(
@@ -28,6 +30,21 @@ app.command("report")(report.report)
 app.command("explain")(explain.explain)
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"penstock {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which Penstock this is.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The production layer for the Claude API."""
 
 
 def main() -> None:
