@@ -50,7 +50,7 @@ CLIENTS = (
     Client("langchain-anthropic", ("langchain-anthropic>=1.7,<2",), "langchain.py"),
     Client("pydantic-ai", ("pydantic-ai-slim[anthropic]>=2.60,<3",), "pydantic_ai_.py"),
     Client("instructor", ("instructor[anthropic]>=1.17,<2",), "instructor_.py"),
-    Client("litellm", ("litellm>=1.100,<2", "mcp>=1,<2"), "litellm_.py"),
+    Client("litellm", ("litellm>=1.100,<2", "mcp"), "litellm_.py"),
     Client("@anthropic-ai/sdk", ("@anthropic-ai/sdk@1",), "typescript.mjs"),
     Client("@ai-sdk/anthropic", ("@ai-sdk/anthropic@3", "ai@6"), "vercel.mjs"),
     Client("@anthropic-ai/claude-code", ("@anthropic-ai/claude-code@2",), "claude_code.mjs"),

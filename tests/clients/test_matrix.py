@@ -31,9 +31,8 @@ def test_without_node_a_node_client_is_skipped_with_the_reason(monkeypatch: pyte
 
 
 def test_the_table_says_what_was_seen_and_why_not() -> None:
-    seen = Tried(
-        "a", "1.0", "2026-10-21", "Bearer", {"plain": {"ok": True}, "cut stream": {"ok": True, "seen": "E: a|b"}}
-    )
+    cases = {"plain": {"ok": True}, "cut stream": {"ok": True, "seen": "E: a|b"}}
+    seen = Tried("a", "1.0", "2026-10-21", "Bearer", cases)
     lines = table([seen, Tried("b", reason="skipped: no Node")]).splitlines()
     assert lines[2] == "| a | 1.0 | 2026-10-21 | Bearer | yes | **no** | **no** | E: a/b |"
     assert "skipped: no Node" in lines[3]

@@ -1,3 +1,7 @@
+import os
+
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it asks a host on the internet for its prices
+
 import litellm
 from cases import KEY, MODEL, URL, case
 
