@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,13 +24,15 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent))
 
 from gateways import Process, gateway  # noqa: E402
-from penstock.simulator import Running, running  # noqa: E402
+from penstock.record import Record  # noqa: E402
+from penstock.simulator import Running, Served, running  # noqa: E402
 
 CACHE = ROOT / ".cache" / "clients"
 PAGE = ROOT / "docs" / "clients.md"
 BEGIN, END = "<!-- matrix: written by `make clients` -->", "<!-- end of matrix -->"
 MODEL = "claude-sonnet-4-6"
 CASES = ("plain", "streaming", "tools", "cut stream")
+SCRIPT_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,22 @@ class Tried:
 
     @property
     def is_ok(self) -> bool:
-        return bool(self.cases) and all(case["ok"] for case in self.cases.values()) and not self.reason
+        return all(self.cases.get(name, {}).get("ok") for name in CASES) and not self.reason
 
 
 class Skipped(Exception):
     """This client cannot be tried here; the message says why."""
 
 
+class NotInstalled(Exception):
+    """What a client needs could not be installed, which is a failure; the message says why."""
+
+
 def prepared(client: Client) -> tuple[list[str], str]:
-    """The client's environment, made if need be: the program that runs its script, and its version. Raises Skipped."""
+    """The client's environment, made if need be: the program that runs its script, and its version.
+
+    Raises Skipped where this machine lacks Node.js, NotInstalled where its packages cannot be had.
+    """
     folder = CACHE / re.sub(r"\W+", "-", client.name).strip("-")
     stamp = folder / "packages.txt"
     if not stamp.exists() or stamp.read_text() != repr(client.packages):
@@ -111,7 +120,7 @@ def _run(words: list[str], what: str) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise Skipped(f"{what} could not install it: {said[-1] if said else done.returncode}")
+        raise NotInstalled(f"{what} could not install it: {said[-1] if said else done.returncode}")
 
 
 def tried(client: Client, process: Process, simulator: Running) -> Tried:
@@ -122,6 +131,9 @@ def tried(client: Client, process: Process, simulator: Running) -> Tried:
     except Skipped as reason:
         outcome.reason = f"skipped: {reason}"
         return outcome
+    except NotInstalled as reason:
+        outcome.reason = f"not installed: {reason}"
+        return outcome
     folder = CACHE / re.sub(r"\W+", "-", client.name).strip("-")
     script = HERE / "scripts" / client.script
     if client.is_node:  # Node looks for packages beside the script
@@ -130,26 +142,57 @@ def tried(client: Client, process: Process, simulator: Running) -> Tried:
         script = folder / client.script
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "CLIENT_URL": process.url, "CLIENT_KEY": process.key}
     env |= {"CLIENT_MODEL": MODEL, "CLIENT_PROGRAM": str(folder / "node_modules" / ".bin" / "claude")}
-    for cases in (CASES[:3], CASES[3:]):
-        if cases == CASES[3:]:
-            simulator.trigger("truncate:6", count=20)
-        words, asked = [*program, str(script)], {**env, "CLIENT_CASES": ",".join(cases)}
-        done = subprocess.run(words, env=asked, capture_output=True, text=True, timeout=300, check=False)
-        for line in done.stdout.splitlines():
-            if line.startswith("{"):
-                case = json.loads(line)
-                outcome.cases[case["case"]] = case
-    served = [request for request in simulator.requests if request.path.startswith("/v1/messages")]
-    outcome.requests = len(served)
-    outcome.rows = sum(record.path.startswith("/v1/messages") for record in process.records(len(served)))
-    if not outcome.cases:
-        outcome.reason = f"its script ended with {done.returncode}: {done.stderr.strip()[-300:]}"
-    elif outcome.rows < len(served):
-        outcome.reason = f"{len(served)} requests and {outcome.rows} rows"
+    faults = [_script_run([*program, str(script)], env, CASES[:3], outcome)]
+    whole = len(_served(simulator))
+    simulator.trigger("truncate:6", count=20)
+    faults.append(_script_run([*program, str(script)], env, CASES[3:], outcome))
+    served = _served(simulator)
+    rows = [row for row in process.records(len(simulator.requests)) if row.path.startswith("/v1/messages")]
+    outcome.requests, outcome.rows = len(served), len(rows)
+    faults += (
+        [f"{len(served)} requests and {len(rows)} rows"] if len(rows) != len(served) else ledger_faults(rows, whole)
+    )
+    outcome.reason = "; ".join(fault for fault in faults if fault)
     if served:
         outcome.api_version = served[0].headers.get("anthropic-version", "")
         outcome.credential = "Bearer" if "authorization" in served[0].headers else "x-api-key"
     return outcome
+
+
+def _served(simulator: Running) -> list[Served]:
+    return [request for request in simulator.requests if request.path.startswith("/v1/messages")]
+
+
+def _script_run(words: list[str], env: dict[str, str], cases: Sequence[str], outcome: Tried) -> str:
+    """Run some cases and keep what they say; returns why one of them said nothing, or nothing."""
+    asked = {**env, "CLIENT_CASES": ",".join(cases)}
+    try:
+        done = subprocess.run(words, env=asked, capture_output=True, text=True, timeout=SCRIPT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"its script did not end within {SCRIPT_S:.0f} s"
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            case = json.loads(line)
+            outcome.cases[case["case"]] = case
+    silent = [name for name in cases if name not in outcome.cases]
+    if not silent:
+        return ""
+    return f"its script ended with {done.returncode} before {', '.join(silent)}: {done.stderr.strip()[-300:]}"
+
+
+def ledger_faults(rows: Sequence[Record], whole: int) -> list[str]:
+    """What is wrong with the rows: the first `whole` must be complete with usage and exact cost, the rest truncated."""
+    faults = [] if 0 < whole < len(rows) else [f"{whole} of {len(rows)} requests came before the stream was cut"]
+    for number, row in enumerate(rows):
+        if (wanted := "complete" if number < whole else "truncated") != row.ending:
+            faults.append(f"row {number + 1} is {row.ending}, not {wanted}")
+        elif wanted == "complete" and row.endpoint == "messages":
+            prompt = row.input_tokens + row.cache_read_tokens + row.cache_write_5m_tokens + row.cache_write_1h_tokens
+            if not prompt or not row.output_tokens:
+                faults.append(f"row {number + 1} has {prompt} prompt and {row.output_tokens} output tokens")
+            if row.cost_basis != "exact" or not row.cost_nano:
+                faults.append(f"row {number + 1} costs {row.cost_nano} nano-dollars, {row.cost_basis}")
+    return faults
 
 
 def all_tried(only: str | None) -> Iterator[Tried]:

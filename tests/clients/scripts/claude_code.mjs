@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "./cases.mjs";
@@ -15,8 +15,9 @@ const env = {
 function claude(prompt, ...more) {
   const words = ["-p", prompt, "--output-format", "json", "--model", process.env.CLIENT_MODEL, ...more];
   const done = spawnSync(process.env.CLIENT_PROGRAM, words, { cwd: home, env, encoding: "utf8", timeout: 90_000 });
-  if (done.status !== 0) throw new Error(done.stdout + done.stderr);
-  return JSON.parse(done.stdout);
+  const told = done.stdout?.startsWith("{") ? JSON.parse(done.stdout) : null;
+  if (done.status !== 0) throw new Error(told?.result ?? `${done.stdout}${done.stderr}`);
+  return told;
 }
 
 // It always streams, and always offers its tools.
@@ -27,3 +28,6 @@ await run("tools", () => {
   if (told.num_turns < 2) throw new Error(`no tool was used: ${JSON.stringify(told).slice(0, 300)}`);
   return `${told.num_turns} turns`;
 });
+// After a broken stream it asks once more without streaming; the simulator cuts that answer too.
+await run("cut stream", () => claude("Write CUT words").result, true);
+rmSync(home, { recursive: true, force: true });
