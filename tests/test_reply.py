@@ -119,6 +119,19 @@ def test_one_failing_tap_does_not_silence_the_others(drive: Drive) -> None:
     assert [len(w.endings) for w in (first, failing, last)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("body", [ANSWER[:50], b"", b"<html>"])
+def test_a_whole_answer_that_is_none_raises_too_though_its_framing_was_whole(drive: Drive, body: bytes) -> None:
+    watch = Watch()
+    reply = Reply(200, (), Body((body,)), reading=reading(a_call().endpoint, 200, ()), request_id="req_1").tap(watch)
+
+    async def scene() -> None:
+        with pytest.raises(UpstreamFailed, match="before it was complete"):
+            await reply.read()
+
+    drive(scene())
+    assert [e.kind for e in watch.endings] == ["truncated"]
+
+
 class Hidden:
     """A gate that lets nothing through until the end."""
 

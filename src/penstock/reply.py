@@ -128,9 +128,11 @@ class Reply:
                 return chunk
 
     async def read(self) -> bytes:
-        """The whole body."""
+        """The whole body. Raises UpstreamFailed where it ended early and nothing in it could say so."""
         first = await anext(self, b"")
         rest = [chunk async for chunk in self]
+        if self._ending is not None and isinstance(self._ending.error, UpstreamFailed) and not self.answer.is_stream:
+            raise self._ending.error
         return b"".join([first, *rest]) if rest else first
 
     async def aclose(self) -> None:

@@ -106,17 +106,17 @@ def prepared(client: Client) -> tuple[list[str], str]:
 
 
 def _install_python(client: Client, folder: Path) -> None:
-    _run([sys.executable, "-m", "venv", str(folder)], "venv")
-    _run([str(folder / "bin" / "pip"), "install", "--quiet", *client.packages], "pip")
+    install([sys.executable, "-m", "venv", str(folder)], "venv")
+    install([str(folder / "bin" / "pip"), "install", "--quiet", *client.packages], "pip")
 
 
 def _install_node(client: Client, folder: Path) -> None:
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise Skipped("Node.js and npm are not on this machine")
-    _run(["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(folder), *client.packages], "npm")
+    install(["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(folder), *client.packages], "npm")
 
 
-def _run(words: list[str], what: str) -> None:
+def install(words: list[str], what: str) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
@@ -182,7 +182,9 @@ def _script_run(words: list[str], env: dict[str, str], cases: Sequence[str], out
 
 def ledger_faults(rows: Sequence[Record], whole: int) -> list[str]:
     """What is wrong with the rows: the first `whole` must be complete with usage and exact cost, the rest truncated."""
-    faults = [] if 0 < whole < len(rows) else [f"{whole} of {len(rows)} requests came before the stream was cut"]
+    faults = []
+    if whole < len(CASES[:3]) or whole == len(rows):
+        faults = [f"{whole} requests before the cut and {len(rows) - whole} of it; each case must make one"]
     for number, row in enumerate(rows):
         if (wanted := "complete" if number < whole else "truncated") != row.ending:
             faults.append(f"row {number + 1} is {row.ending}, not {wanted}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from .matrix import (
     NotInstalled,
     Skipped,
     Tried,
+    install,
     ledger_faults,
     prepared,
     table,
@@ -49,13 +51,10 @@ def test_without_node_a_node_client_is_skipped_with_the_reason(monkeypatch: pyte
         prepared(Client("x", ("x@1",), "x.mjs"))
 
 
-def test_what_cannot_be_installed_is_a_failure_and_not_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(f"{prepared.__module__}.CACHE", tmp_path)
-    missing = tmp_path / "nothing-here"
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(NotInstalled, match="pip could not install it"):
-        prepared(Client("x", (str(missing),), "x.py"))
-    assert not list(tmp_path.rglob("packages.txt"))
+def test_what_cannot_be_installed_is_a_failure_and_not_skipped() -> None:
+    with pytest.raises(NotInstalled, match="pip could not install it: no such version"):
+        install([sys.executable, "-c", "raise SystemExit('no such version')"], "pip")
+    assert not issubclass(NotInstalled, Skipped)
 
 
 def row(**fields: Any) -> Record:
@@ -65,20 +64,24 @@ def row(**fields: Any) -> Record:
     )
 
 
+CUT = row(ending="truncated", cost_basis="estimated")
+
+
 def test_rows_of_whole_calls_are_complete_and_billed_and_of_cut_ones_truncated() -> None:
-    cut = row(ending="truncated", cost_basis="estimated")
-    assert ledger_faults([row(), row(input_tokens=0, cache_write_1h_tokens=9), cut], whole=2) == []
-    assert ledger_faults([row(cost_nano=None, cost_basis="unknown"), cut], 1) == [
-        "row 1 costs None nano-dollars, unknown"
-    ]
-    assert ledger_faults([row(output_tokens=0), cut], 1) == ["row 1 has 8 prompt and 0 output tokens"]
-    assert ledger_faults([row(ending="failed"), cut], 1) == ["row 1 is failed, not complete"]
-    assert ledger_faults([row(), row()], 1) == ["row 2 is complete, not truncated"]
+    def faults(third: Record, last: Record = CUT) -> list[str]:
+        return ledger_faults([row(), row(), third, last], whole=3)
+
+    assert faults(row(input_tokens=0, cache_write_1h_tokens=9)) == []
+    assert faults(row(cost_nano=None, cost_basis="unknown")) == ["row 3 costs None nano-dollars, unknown"]
+    assert faults(row(output_tokens=0)) == ["row 3 has 8 prompt and 0 output tokens"]
+    assert faults(row(ending="failed")) == ["row 3 is failed, not complete"]
+    assert faults(row(), last=row()) == ["row 4 is complete, not truncated"]
 
 
-def test_a_client_that_never_met_the_cut_is_not_passed() -> None:
-    assert ledger_faults([row()], whole=1) == ["1 of 1 requests came before the stream was cut"]
-    assert ledger_faults([], whole=0) == ["0 of 0 requests came before the stream was cut"]
+def test_a_case_that_made_no_request_is_not_passed() -> None:
+    said = "{} requests before the cut and {} of it; each case must make one"
+    assert ledger_faults([row(), row(), CUT], whole=2) == [said.format(2, 1)]
+    assert ledger_faults([row(), row(), row()], whole=3) == [said.format(3, 0)]
 
 
 def test_the_table_says_what_was_seen_and_why_not() -> None:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from ...call import Call, Headers
-from ...errors import UpstreamFailed
 from ...layer import Next
 from ...ports import Clock
 from ...reply import Reply
@@ -17,17 +16,12 @@ from .kit import HttpModule
 async def answered(core: Next, call: Call, *, is_stream: bool) -> tuple[Reply, bytes | None]:
     """The reply, and its whole body unless that is wanted as it comes.
 
-    Raises what the core raises, and UpstreamFailed also for a JSON body that ended early: nothing in it could tell
-    the caller so.
+    Raises what the core raises, and UpstreamFailed for a JSON body that ended early.
     """
     reply = await core(call)
     if is_stream:
         return reply, None
-    content = await reply.read()
-    ending = reply.ending
-    if ending is not None and isinstance(ending.error, UpstreamFailed) and not reply.answer.is_stream:
-        raise ending.error
-    return reply, content
+    return reply, await reply.read()
 
 
 def whole_response(

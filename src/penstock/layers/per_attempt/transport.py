@@ -103,8 +103,8 @@ class Transport:
             had_left = not isinstance(error, Refused) and code not in ("connect_failed", "connect_timeout", "closed")
             call.trail.append(Broken(target.name, code, said, sent_us, broken_us, had_left))
             if isinstance(error, PenstockError):
-                # The frames below hold the request as sent, and crash reporters write frames down.
-                raise error.with_traceback(None) from None
+                _forget_frames(error)
+                raise error
             raise
         head_us = round((clock.now() - began) * 1_000_000)
         headers, request_id = _headers_back(incoming.headers)
@@ -154,6 +154,13 @@ class Transport:
             parts = urlsplit(url)
             place = self._places[url] = (f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"))
         return place
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """The frames below hold the request as sent, key included, and crash reporters write frames down."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _headers_out(call: Call, target: Target) -> Headers:
