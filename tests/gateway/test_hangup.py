@@ -65,6 +65,8 @@ def test_a_stream_left_by_its_caller_is_let_go_upstream_and_settled_once(slow: A
         assert (record.ending, record.cost_basis) == ("abandoned", "estimated")
         assert record.cost_nano
         assert record.output_tokens >= 1
+        assert process.stop() == 0
+        assert [again.call_id for again in process.records()] == [record.call_id], "settled once"
 
 
 def test_drained_instead_the_stream_is_read_to_its_end_for_the_exact_cost() -> None:

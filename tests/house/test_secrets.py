@@ -8,11 +8,13 @@ report, or an error and the variables of its frames; not raw, in base64, percent
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import socket
+import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -119,6 +121,7 @@ def test_no_secret_is_ever_written(tmp_path: Path) -> None:
         env = {"UPSTREAM_CANARY": CANARIES["api key"], "OTHER_SECRET": CANARIES["dsn"]}
         with gateway(data=data, config=config.replace("URL", simulator.url), **env) as process:
             answers = plant(process)
+            assert not kept_in(data), "in the data folder of a gateway that runs, its journal among it"
             calls = [answer.headers.get("x-penstock-call-id") for answer in answers]
             told = [
                 httpx2.get(f"{process.url}/penstock/api/calls/{call_id}", headers={"x-api-key": process.key}).content
@@ -143,10 +146,123 @@ def test_no_secret_is_ever_written(tmp_path: Path) -> None:
     files = {path.name: path.read_bytes() for path in data.rglob("*") if path.is_file() and path.name != "first.key"}
     assert len(answers) > 100
     assert "penstock.db" in files
+    assert not [name for name, content in files.items() if process.key.encode() in content], "of a key only its hash"
     assert not found_in(listed), "in the log"
     assert not [name for name, content in files.items() if found_in(content)], "in the data folder"
     assert not [text for text in told + said if found_in(text)], "in what is told of calls"
     assert not [body for body in own if b'"layer":' in body and found_in(body)], "in our own errors"
+
+
+@contextlib.contextmanager
+def echoing(shape: Callable[[bytes], bytes]) -> Iterator[str]:
+    """An upstream that answers each request with what `shape` makes of its body, then closes."""
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rb") as file:
+                length = 0
+                while (line := file.readline()) not in (b"\r\n", b""):
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                connection.sendall(shape(file.read(length)))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def as_json(status: bytes, body: bytes) -> bytes:
+    head = b"HTTP/1.1 %b X\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+ECHOES: dict[str, Callable[[bytes], bytes]] = {
+    "what is not HTTP": lambda body: body,
+    "a header that is none": lambda body: b"HTTP/1.1 200 OK\r\n" + body + b"\x00\r\n\r\n",
+    "a chunk size that is none": lambda body: b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + body,
+    "an answer cut short": lambda body: as_json(b"200", body)[:-9],
+    "an error that quotes": lambda body: as_json(
+        b"500", json.dumps({"type": "error", "error": {"type": "api_error", "message": body.decode()}}).encode()
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ECHOES)
+def test_an_upstream_that_sends_secrets_back_brings_them_nowhere_but_to_the_caller(tmp_path: Path, kind: str) -> None:
+    data, config = tmp_path / "data", '[log]\nlevel = "debug"\n'
+    with echoing(ECHOES[kind]) as url:
+        with gateway(url, data=data, config=config, ANTHROPIC_API_KEY=CANARIES["api key"]) as process:
+            head = {"x-api-key": process.key}
+            answers = [
+                httpx2.post(process.url + "/v1/messages", json={**HELLO, "system": secret}, headers=head, timeout=20)
+                for secret in CANARIES.values()
+            ]
+            process.records(len(answers))
+            log = process.log.read_bytes()
+    assert not [a.text for a in answers if b'"layer":' in a.content and found_in(a.content)], "in our own errors"
+    assert not found_in(log), "in the log"
+    assert not kept_in(data)
+
+
+def test_a_request_that_is_no_call_is_nowhere_quoted(tmp_path: Path) -> None:
+    data, config = tmp_path / "data", '[log]\nlevel = "debug"\n'
+    with gateway(data=data, config=config) as process:
+        head, answers = {"x-api-key": process.key}, list[httpx2.Response]()
+        for secret in CANARIES.values():
+            part = quote(secret, safe="")
+            for method, path in (
+                ("GET", f"/{part}"),
+                ("GET", f"/penstock/api/{part}"),
+                ("GET", f"/penstock/api/calls/{part}"),
+                ("GET", f"/penstock/api/report?by={part}"),
+                ("GET", f"/penstock/api/report?since_us={part}"),
+                ("POST", f"/readyz?{part}"),
+                ("TRACE", f"/v1/messages?note={part}"),
+            ):
+                answers.append(httpx2.request(method, process.url + path, headers=head, timeout=20))
+            answers.append(raw(process, f"GET /v1/models HTTP/1.1\r\nhost: x\r\n{secret}\x00: {secret}\r\n\r\n"))
+            answers.append(raw(process, f"{secret}\r\n\r\n"))
+        log = process.log.read_bytes()
+    assert all(answer.is_error for answer in answers)
+    assert not [(a.url, a.text) for a in answers if found_in(a.content)], "in our own errors"
+    assert not found_in(log), "in the log"
+    assert not kept_in(data)
+
+
+def raw(process: Process, request: str) -> httpx2.Response:
+    """What bytes that are no request are answered."""
+    with socket.create_connection(("127.0.0.1", int(process.url.rpartition(":")[2])), timeout=20) as caller:
+        caller.sendall(request.encode())
+        caller.shutdown(socket.SHUT_WR)
+        got = b""
+        while piece := caller.recv(65536):
+            got += piece
+    return httpx2.Response(int(got.split(b" ", 2)[1]), content=got, request=httpx2.Request("GET", process.url))
+
+
+def kept_in(data: Path) -> list[str]:
+    """The files of a data folder that hold a canary."""
+    files = (path for path in data.rglob("*") if path.is_file() and path.name != "first.key")
+    return [path.name for path in files if found_in(path.read_bytes())]
+
+
+def test_the_end_user_named_in_metadata_is_kept_only_where_the_config_says_so(tmp_path: Path) -> None:
+    """What a caller calls its user is a tag, its own to choose; where that must not be kept, it can be turned off."""
+    data, config = tmp_path / "data", "[identity]\nuser_from_metadata = false\n"
+    with gateway(data=data, config=config) as process:
+        head = {"x-api-key": process.key, "anthropic-version": "2023-06-01"}
+        for secret in CANARIES.values():
+            body = {**HELLO, "metadata": {"user_id": secret}}
+            httpx2.post(process.url + "/v1/messages", json=body, headers=head, timeout=20).raise_for_status()
+        process.records(len(CANARIES))
+    assert not kept_in(data)
 
 
 @pytest.mark.parametrize("kind", CANARIES)

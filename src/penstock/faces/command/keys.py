@@ -12,6 +12,7 @@ import typer
 from ...errors import ConfigError
 from ...ports import Key
 from ...ports.blocking import BlockingClock, SystemChance
+from ...secret import masked
 from ...stores.keys import DEFAULT_SCOPES, SCOPES, KeyStore
 from .options import ConfigOption, DataOption, JsonOption, listed, moment_us, opened, span_us
 
@@ -116,7 +117,8 @@ def revoke(wanted: Wanted, config: ConfigOption = None, data: DataOption = None,
 
 
 def _not_there(wanted: str) -> None:
-    print(f"penstock: there is no key {wanted!r}. `penstock keys list` shows all.", file=sys.stderr)
+    shown = masked(wanted) if wanted.startswith(("pk_", "sk-")) else wanted  # a key itself, given for its id
+    print(f"penstock: there is no key {shown!r}. `penstock keys list` shows all.", file=sys.stderr)
     raise typer.Exit(1)
 
 

@@ -119,8 +119,13 @@ def _write_ready(path: Path, ready: dict[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False) as file:
-            json.dump(ready, file)
-        Path(file.name).replace(path)
+            try:
+                json.dump(ready, file)
+                file.close()
+                Path(file.name).replace(path)
+            except OSError:
+                Path(file.name).unlink(missing_ok=True)  # no key may lie about
+                raise
     except OSError as error:
         raise PenstockError(
             f"The ready file {path} cannot be written: {error.strerror}.",

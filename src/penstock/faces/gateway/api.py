@@ -51,7 +51,7 @@ class Api:
                 return await self._call(scope, path[len(_CALLS) :])
             if path == "/penstock/api/report":
                 return await self._report(scope)
-            raise _refused(404, "no_such_endpoint", f"There is no {path}.", "See /penstock/api/openapi.json.")
+            raise _refused(404, "no_such_endpoint", "There is no such endpoint.", "See /penstock/api/openapi.json.")
         except PenstockError as error:
             return rendered(error, self._ports.chance.id("call"))
 
@@ -62,7 +62,7 @@ class Api:
             raise _refused(
                 404,
                 "no_such_call",
-                f"There is no call {call_id} that this key may see.",
+                "There is no such call that this key may see.",
                 "A key sees its own calls, one with scope `admin` all; records follow a call within a second.",
             )
         return 200, _JSON, msgspec.json.encode(_shown(record))
