@@ -170,8 +170,10 @@ class Reply:
 
     async def _end(self, ending: Ending) -> None:
         self._ending = ending
+        # Let go of the taps: one that holds this reply would be a cycle, which waits for the collector.
+        taps, self._taps = self._taps, []
         failures: list[Exception] = []
-        for tap in reversed(self._taps):  # one failing tap must not silence the next
+        for tap in reversed(taps):  # one failing tap must not silence the next
             try:
                 await tap.ended(ending)
             except Exception as failure:
