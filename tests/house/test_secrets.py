@@ -153,6 +153,20 @@ def test_no_secret_is_ever_written(tmp_path: Path) -> None:
     assert not [body for body in own if b'"layer":' in body and found_in(body)], "in our own errors"
 
 
+def test_a_key_in_a_path_is_not_kept(tmp_path: Path) -> None:
+    data, config = tmp_path / "data", '[log]\nlevel = "debug"\n'
+    with gateway(data=data, config=config) as process:
+        for secret in CANARIES.values():
+            for head in ({"x-api-key": process.key}, {}):
+                for part in (quote(secret, safe=""), quote(secret.replace("/", "_"), safe="=:")):
+                    httpx2.get(f"{process.url}/v1/files/{part}", headers=head, timeout=20)
+        records = process.records(4 * len(CANARIES))
+        assert not kept_in(data), "the journal among it"
+        assert not found_in(process.log.read_bytes()), "in the log"
+    assert {record.path for record in records} == {"/v1/files/…"}
+    assert not kept_in(data)
+
+
 @contextlib.contextmanager
 def echoing(shape: Callable[[bytes], bytes]) -> Iterator[str]:
     """An upstream that answers each request with what `shape` makes of its body, then closes."""

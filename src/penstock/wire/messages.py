@@ -6,6 +6,7 @@ passed over, so a new field or block is never a fault.
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Protocol
 from urllib.parse import unquote
@@ -60,6 +61,18 @@ def _by_family(parts: list[str]) -> Endpoint:
     if parts[:2] in (["v1", "models"], ["v1", "files"]):
         return Endpoint(parts[1], parts[1])
     return _OTHER
+
+
+#: Words, models and UUIDs, and ids such as msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d: what the API's own paths are made of.
+_PLAIN = re.compile(r"(?:[a-z0-9]{1,16}(?:[-_.:@][a-z0-9]{1,16}){0,9}|[a-z]{2,12}_01[A-Za-z0-9]{20,26})")
+_PLAIN_PATHS = frozenset(path for _, path in _EXACT)
+
+
+def kept_path(path: str) -> str:
+    """A path as records may keep it: what is no word, name or id of the API's stands as `…`, for it may be a secret."""
+    if path in _PLAIN_PATHS:
+        return path
+    return "/".join(part if not part or _PLAIN.fullmatch(part) else "…" for part in path.split("/"))
 
 
 class Malformed(ValueError):

@@ -13,6 +13,7 @@ from ...errors import PenstockError, Refused, StoreFailed, Unavailable
 from ...ports import Outgoing, Ports
 from ...record import Intent, Record
 from ...reply import Reply
+from ...wire.messages import kept_path
 from ...wire.reading import reading
 
 #: RFC 9110 §7.6.1, and what the port writes itself.
@@ -124,7 +125,7 @@ class Transport:
             began_at_us=call.began_at_us,
             face=call.face,
             method=call.method,
-            path=call.path,
+            path=kept_path(call.path),
             endpoint=call.endpoint.name,
             upstream=target.name,
             model_asked=request.model if request is not None else None,

@@ -15,7 +15,7 @@ from ...layer import Next
 from ...ports import Ports
 from ...record import Record
 from ...reply import Ending, Reply, Tap, ending_of
-from ...wire.messages import Answer
+from ...wire.messages import Answer, kept_path
 from ...wire.prices import PriceBook, usd
 
 _TRAIL = msgspec.json.Encoder()
@@ -91,7 +91,7 @@ class _Entry(Tap):
             began_at_us=call.began_at_us,
             face=call.face,
             method=call.method,
-            path=call.path,
+            path=kept_path(call.path),
             endpoint=call.endpoint.name,
             model_asked=request.model if request is not None else None,
             is_stream=request is not None and request.stream,
