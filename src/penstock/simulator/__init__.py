@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from .accounts import ApiKey
 from .api import Served
 from .app import Options, Simulator
-from .deliver import Pace
+from .books import Books, Entry
+from .delivery import Pace
 from .faults import NAMES, Fault, Faults
+from .limits import Limits
 from .replay import Recorded
 from .server import Running, running, serve
 
@@ -13,8 +16,12 @@ FAULT_NAMES = NAMES
 
 __all__ = [
     "FAULT_NAMES",
+    "ApiKey",
+    "Books",
+    "Entry",
     "Fault",
     "Faults",
+    "Limits",
     "Options",
     "Pace",
     "Recorded",

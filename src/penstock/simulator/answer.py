@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .accounts import Caller
 from .dice import Dice
 from .faults import Fault
-from .headers import Header, Headers, limits, stamp
+from .headers import Header, Headers, stamp
+from .limits import TIERS, Bucket, shown
 from .problems import Problem, error_body
 
 _UPSTREAM_503 = b"upstream connect error or disconnect/reset before headers. reset reason: connection termination"
@@ -26,12 +29,21 @@ _RATE_LIMITED = (
 )
 
 
+def _nothing() -> None:
+    """An answer that changes nothing when it begins."""
+
+
+def _nothing_left(share: float) -> None:
+    """An answer that changes nothing when it ends."""
+
+
 @dataclass(slots=True)
 class Answer:
     """Status, headers and body. The body is a list of parts: a stream's events, or a JSON body in one part.
 
     `has_length` says whether the body goes with a content-length or in chunks, `is_verbatim` that the parts are
-    sent as they are, one chunk each.
+    sent as they are, one chunk each. `began` is called when the head leaves, if it does; `ended` once, at the end
+    or where the answer broke off, with the share of the body that had left.
     """
 
     status: int
@@ -41,26 +53,28 @@ class Answer:
     has_length: bool = False
     is_verbatim: bool = False
     output_tokens: int = 0
+    began: Callable[[], None] = _nothing
+    ended: Callable[[float], None] = _nothing_left
 
 
-def problem_answer(problem: Problem, headers: Headers, request_id: str, dice: Dice) -> Answer:
+def problem_answer(problem: Problem, headers: Headers, request_id: str, dice: Dice, caller: Caller | None) -> Answer:
     """An error of the API itself. Only 401 leaves the organization unnamed."""
     body = error_body(problem.kind, problem.message, request_id, problem.code)
-    made = headers.problem(request_id, dice, False, is_known=problem.status != 401)
-    return Answer(problem.status, made, [body], has_length=True)
+    made = headers.problem(request_id, dice, caller, problem.may_retry)
+    return Answer(problem.status, [*made, *problem.headers], [body], has_length=True)
 
 
-def fault_answer(fault: Fault, headers: Headers, request_id: str, dice: Dice, now_s: float) -> Answer:
+def fault_answer(fault: Fault, headers: Headers, request_id: str, dice: Dice, caller: Caller, now_s: float) -> Answer:
     """A fault that is a whole answer by itself."""
     if fault.name == "html_502":
         return Answer(502, headers.edge(b"text/html", dice), [_HTML_502], has_length=True)
     if fault.name == "unavailable_503":
         return Answer(503, headers.edge(b"text/plain", dice), [_UPSTREAM_503], has_length=True)
     if fault.name == "overloaded":
-        made = headers.problem(request_id, dice, True)
+        made = headers.problem(request_id, dice, caller, True)
         return Answer(529, made, [error_body("overloaded_error", "Overloaded", None)], has_length=True)
     if fault.name == "error_500":
-        made = headers.problem(request_id, dice, False)
+        made = headers.problem(request_id, dice, caller, False)
         body = error_body("api_error", "Internal server error", request_id)
         return Answer(500, made, [body], has_length=True)
     if fault.name == "spend_cap":
@@ -69,10 +83,17 @@ def fault_answer(fault: Fault, headers: Headers, request_id: str, dice: Dice, no
         next_month = f"{year + month // 12}-{month % 12 + 1:02d}-01"
         text = _SPEND_CAP.format(date=next_month)
         body = error_body("rate_limit_error", text, request_id, "enforced_spend_limit_reached")
-        made = headers.problem(request_id, dice, None)
+        made = headers.problem(request_id, dice, caller, None)
         return Answer(429, made, [body], has_length=True)
     wait_s = max(0, round(fault.number(1)))
-    made = headers.problem(request_id, dice, True)
-    made += [(b"retry-after", str(wait_s).encode()), *limits(now_s, input_left=0)]
-    body = error_body("rate_limit_error", _RATE_LIMITED.format(org=headers.organization), request_id)
+    made = headers.problem(request_id, dice, caller, True)
+    made += [(b"retry-after", str(wait_s).encode()), *_used_up(now_s)]
+    body = error_body("rate_limit_error", _RATE_LIMITED.format(org=caller.organization_id), request_id)
     return Answer(429, made, [body], has_length=True)
+
+
+def _used_up(now_s: float) -> list[Header]:
+    """The rate limit headers of an organization that has no input tokens left."""
+    requests, inputs, outputs = (Bucket(limit, now_s) for limit in TIERS["start"])
+    inputs.take(inputs.limit, now_s)
+    return shown((requests, inputs, outputs), now_s)

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from typing import TypedDict
 
+from .accounts import Accounts, ApiKey, made_key
 from .answer import Answer, fault_answer, problem_answer
 from .api import Api, Served
-from .deliver import Message, Pace, Wire, deflater, deliver, fail
-from .dice import Dice, made_key
+from .books import Books, Entry
+from .delivery import Head, Pace, Piece, Step, delivered, failed
+from .dice import Dice
 from .faults import ANSWERED, BEFORE, Dealer, Fault, Faults, read_fault
 from .headers import Headers
+from .limits import Limits
 from .model import Line
 from .problems import Problem
 from .replay import Recorded, Replay
+from .wire import Message, Wire, deflater
 
 
 class Options(TypedDict, total=False):
     """What a simulator can be told; all optional.
 
     seed                 the same seed and the same requests in the same order give the same bytes (0)
-    key                  the one API key it accepts; made from the seed where not given
-    accept_any           accept every credential (False)
+    key                  the API key it accepts; made from the seed where not given
+    keys                 further keys, of other workspaces or organizations
+    accept_any           accept every credential, as the first key's (False)
+    limits               what an organization may use per minute (shown, not enforced)
     faults               shares of faults, seeded
     answers              what the model says instead: pairs (text the prompt contains, answer) or functions of the
                          request; an answer is a text or a list of content blocks; the first that fits counts
     replay               recorded answers to POST /v1/messages, served before any others
     pace                 how fast it answers (at once)
     allow_fault_headers  whether a request may ask for a fault by `x-simulator-fault: NAME[:NUMBER]` (False)
-    keep_requests        how many of the last requests `requests` remembers (1000)
+    keep_requests        how many of the last requests `requests` and `books` remember (1000)
     gzip                 compress good answers for callers that accept it, streams piece by piece (False)
     batch_s              how long a batch takes, seconds (0.2)
     clock                Unix time in seconds, for dates and lifetimes
@@ -38,7 +44,9 @@ class Options(TypedDict, total=False):
 
     seed: int
     key: str | None
+    keys: Sequence[ApiKey]
     accept_any: bool
+    limits: Limits
     faults: Faults
     answers: Sequence[Line]
     replay: Iterable[Recorded]
@@ -58,7 +66,9 @@ class Simulator:
         *,
         seed: int = 0,
         key: str | None = None,
+        keys: Sequence[ApiKey] = (),
         accept_any: bool = False,
+        limits: Limits | None = None,
         faults: Faults | None = None,
         answers: Sequence[Line] = (),
         replay: Iterable[Recorded] = (),
@@ -70,19 +80,26 @@ class Simulator:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.key = key if key is not None else made_key(seed)
+        self.admin_key = made_key(seed, "admin", "admin01")
         self.requests: deque[Served] = deque(maxlen=keep_requests)
+        self.books = Books(keep_requests)
         self._seed = seed
         self._pace = pace or Pace()
         self._clock = clock
         self._gzip = gzip
-        self._headers = Headers(clock, seed)
+        self._headers = Headers(clock)
+        self._accounts = Accounts(
+            [ApiKey(self.key), ApiKey(self.admin_key, is_admin=True), *keys], seed, accept_any=accept_any
+        )
         self.api = Api(
             seed=seed,
-            key=None if accept_any else self.key,
+            accounts=self._accounts,
             headers=self._headers,
+            books=self.books,
+            limits=limits or Limits(),
             script=answers,
             batch_s=batch_s,
-            clock=clock,
+            now=clock,
         )
         self._dealer = Dealer(faults or Faults(), may_ask=allow_fault_headers)
         self._replay = Replay(replay)
@@ -100,52 +117,84 @@ class Simulator:
     ) -> None:
         if scope["type"] != "http":
             return
-        self._count += 1
-        dice = Dice(self._seed, "request", self._count)
         wire = Wire(scope, receive, send)
         body = await wire.read_body()
         if body is None:
             return
-        served = _served(scope, body, dice.id("req"))
+        served = _served(scope, body)
+        answer, steps = self.exchange(served)
+        if self._gzip and not answer.has_length and not answer.is_verbatim:
+            wire.deflater = deflater() if "gzip" in served.headers.get("accept-encoding", "") else None
+        try:
+            await wire.play(steps)
+        finally:
+            steps.close()
+
+    def exchange(self, served: Served) -> tuple[Answer, Generator[Step, None, None]]:
+        """What becomes of a request: its answer, and the steps in which that leaves.
+
+        Whoever takes the steps closes them when done, or where the caller goes.
+        """
+        self._count += 1
+        dice = Dice(self._seed, "request", self._count)
+        served.request_id = dice.id("req")
         if self.requests.maxlen:
             self.requests.append(served)
-        await self._answer(wire, served, dice)
-
-    async def _answer(self, wire: Wire, served: Served, dice: Dice) -> None:
+        entry = Entry(request_id=served.request_id, at_s=self._clock(), method=served.method, path=served.path)
         fault = None
         try:
             if served.path.startswith("/v1/"):
                 fault = self._dealer.deal(served.headers, dice)
-            answer = self._decide(served, fault, dice)
+            answer = self._decide(served, entry, fault, dice)
         except Problem as problem:
-            answer = problem_answer(problem, self._headers, served.request_id, dice)
+            answer = problem_answer(problem, self._headers, served.request_id, dice, served.caller)
+            entry.error_type, entry.error_code = problem.kind, problem.code
             fault = None
-        served.status = 0 if fault is not None and fault.name in BEFORE else answer.status
-        if self._gzip and not answer.has_length and not answer.is_verbatim:
-            wire.deflater = deflater() if "gzip" in served.headers.get("accept-encoding", "") else None
+        self.books.enter(entry)
         if fault is None or fault.name in ANSWERED:
-            is_whole = await deliver(wire, answer, self._pace, dice)
+            steps = delivered(answer, self._pace, dice)
         else:
-            is_whole = await fail(wire, answer, fault, served.request_id, dice)
-        served.ending = "caller gone" if not is_whole else fault.name if fault is not None else "whole"
+            steps = failed(answer, fault, served.request_id, dice)
+        return answer, _watched(steps, served, entry, answer, "whole" if fault is None else fault.name)
 
-    def _decide(self, served: Served, fault: Fault | None, dice: Dice) -> Answer:
+    def _decide(self, served: Served, entry: Entry, fault: Fault | None, dice: Dice) -> Answer:
         if fault is not None and fault.name in ANSWERED:
-            return fault_answer(fault, self._headers, served.request_id, dice, self._clock())
+            caller = self._accounts.first
+            return fault_answer(fault, self._headers, served.request_id, dice, caller, self._clock())
         if fault is not None and fault.name in BEFORE:
             return Answer(200, [])
         if served.method == "POST" and served.path.partition("?")[0] == "/v1/messages":
             recorded = self._replay.next(served.body)
             if recorded is not None:
                 return recorded
-        return self.api.answer(served, dice)
+        return self.api.answer(served, entry, dice)
 
 
-def _served(scope: Message, body: bytes, request_id: str) -> Served:
+def _watched(
+    steps: Iterator[Step], served: Served, entry: Entry, answer: Answer, ending: str
+) -> Generator[Step, None, None]:
+    """The steps, with what became of them noted: when the answer begins, and once, when it is over."""
+    sent, whole = 0, sum(map(len, answer.parts)) or 1
+    has_ended = False
+    try:
+        for step in steps:
+            if type(step) is Head:
+                served.status = entry.status = step.status
+                answer.began()
+            yield step
+            if type(step) is Piece:
+                sent += len(step.data)
+        has_ended = True
+    finally:
+        served.ending = entry.ending = ending if has_ended else "caller gone"
+        answer.ended(min(1.0, sent / whole) if served.status else 0.0)
+
+
+def _served(scope: Message, body: bytes) -> Served:
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1"), value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     query = scope["query_string"].decode("latin-1")
     path = scope["path"] + ("?" + query if query else "")
-    return Served(scope["method"], path, headers, body, request_id)
+    return Served(scope["method"], path, headers, body)

@@ -9,13 +9,15 @@ from typing import Any
 
 import msgspec
 
+from .accounts import Caller
+from .books import Books, Entry
 from .catalogue import page
 from .dice import Dice
 from .headers import stamp_us
 from .problems import Problem, invalid, missing
 
-Run = Callable[[dict[str, Any], Dice], dict[str, Any]]
-"""Answers one batch item's params: the message. Raises Problem."""
+Run = Callable[[dict[str, Any], Caller, Entry, Dice], dict[str, Any]]
+"""Answers one batch item's params with a message, and notes it in the entry. Raises Problem."""
 
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _KINDS = ("processing", "succeeded", "errored", "canceled", "expired")
@@ -26,6 +28,7 @@ class Batch:
     """One batch. Times are Unix seconds; `results` are JSON lines once it has ended."""
 
     id: str
+    caller: Caller
     requests: list[dict[str, Any]]
     created_at: float
     due_at: float
@@ -39,16 +42,23 @@ class Batches:
     """All batches of one simulator. A batch ends by itself when it is next looked at after its time."""
 
     def __init__(
-        self, clock: Callable[[], float], run: Run, seed: object, takes_s: float, url: Callable[[], str]
+        self,
+        now: Callable[[], float],
+        run: Run,
+        books: Books,
+        seed: object,
+        takes_s: float,
+        url: Callable[[], str],
     ) -> None:
-        self._clock = clock
+        self._now = now
         self._run = run
+        self._books = books
         self._seed = seed
         self._takes_s = takes_s
         self._url = url
         self._batches: dict[str, Batch] = {}
 
-    def create(self, body: dict[str, Any], dice: Dice) -> dict[str, Any]:
+    def create(self, body: dict[str, Any], caller: Caller, dice: Dice) -> dict[str, Any]:
         requests = body.get("requests")
         if not isinstance(requests, list) or not requests:
             raise invalid("requests: Field required" if requests is None else "requests: at least one is required")
@@ -62,8 +72,8 @@ class Batches:
             if not isinstance(request.get("params"), dict):
                 raise invalid(f"requests.{at}.params: Field required")
             seen.add(name)
-        now = self._clock()
-        batch = Batch(dice.id("msgbatch"), requests, now, now + self._takes_s)
+        now = self._now()
+        batch = Batch(dice.id("msgbatch"), caller, requests, now, now + self._takes_s)
         self._batches[batch.id] = batch
         return self.shown(batch)
 
@@ -83,7 +93,7 @@ class Batches:
         if batch.ended_at is not None:
             raise invalid(f"Message Batch {id} cannot be canceled because it has already ended.")
         if batch.cancelled_at is None:
-            batch.cancelled_at = self._clock()
+            batch.cancelled_at = self._now()
         return self.shown(batch)
 
     def delete(self, id: str) -> dict[str, Any]:
@@ -101,26 +111,36 @@ class Batches:
         return b"".join(batch.results)
 
     def _settle(self, batch: Batch) -> None:
-        if batch.ended_at is not None or self._clock() < batch.due_at:
+        if batch.ended_at is not None or self._now() < batch.due_at:
             return
         dice = Dice(self._seed, batch.id)
         batch.counts = dict.fromkeys(_KINDS, 0)
         for request in batch.requests:
-            result = {"type": "canceled"} if batch.cancelled_at is not None else self._result(request["params"], dice)
+            result = {"type": "canceled"} if batch.cancelled_at is not None else self._result(batch, request, dice)
             batch.counts[result["type"]] += 1
             batch.results.append(msgspec.json.encode({"custom_id": request["custom_id"], "result": result}) + b"\n")
         dice.random.shuffle(batch.results)
         batch.ended_at = batch.due_at
 
-    def _result(self, params: dict[str, Any], dice: Dice) -> dict[str, Any]:
+    def _result(self, batch: Batch, request: dict[str, Any], dice: Dice) -> dict[str, Any]:
+        params, caller, request_id = request["params"], batch.caller, dice.id("req")
+        entry = Entry(
+            request_id=request_id, at_s=batch.due_at, method="BATCH", path=f"{batch.id}/{request['custom_id']}"
+        )
+        entry.name(caller)
         try:
             for name in ("stream", "speed"):
                 if params.get(name):
                     raise invalid(f"{name}: Not supported in batch requests")
-            return {"type": "succeeded", "message": self._run(params, dice)}
+            message = self._run(params, caller, entry, dice)
+            entry.status, entry.ending = 200, "whole"
+            return {"type": "succeeded", "message": message}
         except Problem as problem:
+            entry.status, entry.error_type, entry.error_code = problem.status, problem.kind, problem.code
             error = {"type": problem.kind, "message": problem.message}
-            return {"type": "errored", "error": {"type": "error", "error": error, "request_id": dice.id("req")}}
+            return {"type": "errored", "error": {"type": "error", "error": error, "request_id": request_id}}
+        finally:
+            self._books.enter(entry)
 
     def shown(self, batch: Batch) -> dict[str, Any]:
         """A batch as the API shows it. All counts stay in `processing` until it has ended."""

@@ -31,8 +31,3 @@ class Dice:
 
     def hex(self, characters: int) -> str:
         return f"{self.random.getrandbits(4 * characters):0{characters}x}"
-
-
-def made_key(seed: object) -> str:
-    """The API key a simulator of this seed accepts."""
-    return "sk-ant-" + "api03-" + "sim" + "".join(Dice(seed, "key").random.choices(BASE58, k=92)) + "AA"

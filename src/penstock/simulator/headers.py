@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import formatdate
 
+from .accounts import Caller
 from .dice import Dice
 
 Header = tuple[bytes, bytes]
@@ -23,7 +24,6 @@ _EDGE = (
     (b"x-robots-tag", b"none"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-INPUT_LIMIT, OUTPUT_LIMIT, REQUESTS_LIMIT = 2_000_000, 400_000, 1000
 
 
 def stamp(now_s: float) -> str:
@@ -37,68 +37,55 @@ def stamp_us(now_s: float) -> str:
 
 
 class Headers:
-    """Makes header lists. The parts that only change with the second are kept for that second."""
+    """Makes header lists. The date is kept for its second."""
 
-    def __init__(self, clock: Callable[[], float], seed: object) -> None:
-        self._clock = clock
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self._second = -1
         self._date: Header = (b"date", b"")
-        self._limits: list[Header] = []
-        dice = Dice(seed, "organization")
-        self.organization = f"{dice.hex(8)}-{dice.hex(4)}-4{dice.hex(3)}-a{dice.hex(3)}-{dice.hex(12)}"
-        self._organization = (b"anthropic-organization-id", self.organization.encode())
 
     def date(self) -> Header:
-        second = int(self._clock())
+        second = int(self._now())
         if second != self._second:
             self._second = second
             self._date = (b"date", formatdate(second, usegmt=True).encode())
-            self._limits = list(limits(second))
         return self._date
 
-    def answer(self, request_id: str, dice: Dice, *, is_stream: bool) -> list[Header]:
+    def answer(
+        self, request_id: str, dice: Dice, caller: Caller, limits: Sequence[Header], *, is_stream: bool
+    ) -> list[Header]:
         """Headers of an answered message."""
         head = [self.date(), *(_STREAM if is_stream else (_JSON,))]
         trace = f"00-{dice.hex(32)}-{dice.hex(16)}-01".encode()
-        return [*head, *self._limits, *self._tail(request_id, dice), (b"traceresponse", trace)]
+        return [*head, *limits, *_tail(request_id, dice, caller), (b"traceresponse", trace)]
 
-    def plain(self, request_id: str, dice: Dice, content_type: bytes = b"application/json") -> list[Header]:
+    def plain(
+        self, request_id: str, dice: Dice, caller: Caller, content_type: bytes = b"application/json"
+    ) -> list[Header]:
         """Headers of every other good answer: no rate limits."""
         timing = f"x-originResponse;dur={20 + dice.random.randrange(60)}".encode()
         head = [self.date(), (b"content-type", content_type)]
-        return [*head, *self._tail(request_id, dice), (b"server-timing", timing)]
+        return [*head, *_tail(request_id, dice, caller), (b"server-timing", timing)]
 
-    def problem(self, request_id: str, dice: Dice, may_retry: bool | None, *, is_known: bool = True) -> list[Header]:
-        """Headers of an error; `is_known` is whether the caller's organization was found."""
+    def problem(self, request_id: str, dice: Dice, caller: Caller | None, may_retry: bool | None) -> list[Header]:
+        """Headers of an error; `caller` is None where the credential was not known."""
         head = [self.date(), _JSON]
         if may_retry is not None:
             head.append((b"x-should-retry", b"true" if may_retry else b"false"))
-        tail = self._tail(request_id, dice)
-        return [*head, *(tail if is_known else [one for one in tail if one is not self._organization])]
+        return [*head, *_tail(request_id, dice, caller)]
 
     def edge(self, content_type: bytes, dice: Dice) -> list[Header]:
         """Headers of an answer the edge made by itself: no request id."""
         return [self.date(), (b"content-type", content_type), *_EDGE, _ray(dice)]
 
-    def _tail(self, request_id: str, dice: Dice) -> list[Header]:
-        identity = [(b"request-id", request_id.encode()), _SECURITY, self._organization]
-        return [*identity, *_EDGE, _ray(dice)]
 
-
-def limits(now_s: float, *, requests_left: int = REQUESTS_LIMIT - 1, input_left: int = INPUT_LIMIT) -> list[Header]:
-    """The twelve rate limit headers. Tokens limit and remaining are the sums of input and output."""
-    reset = stamp(now_s + 60 * (INPUT_LIMIT - input_left) / INPUT_LIMIT)
-    rows = (
-        ("output-tokens", OUTPUT_LIMIT, OUTPUT_LIMIT, stamp(now_s)),
-        ("requests", REQUESTS_LIMIT, requests_left, stamp(now_s)),
-        ("input-tokens", INPUT_LIMIT, input_left, reset),
-        ("tokens", INPUT_LIMIT + OUTPUT_LIMIT, input_left + OUTPUT_LIMIT, reset),
-    )
-    made: list[Header] = []
-    for name, limit, left, at in rows:
-        for suffix, value in (("limit", limit), ("remaining", left), ("reset", at)):
-            made.append((f"anthropic-ratelimit-{name}-{suffix}".encode(), str(value).encode()))
-    return made
+def _tail(request_id: str, dice: Dice, caller: Caller | None) -> list[Header]:
+    made = [(b"request-id", request_id.encode()), _SECURITY]
+    if caller is not None:
+        made.append((b"anthropic-organization-id", caller.organization_id.encode()))
+        if caller.workspace_id is not None and not caller.is_admin:
+            made.append((b"anthropic-workspace-id", caller.workspace_id.encode()))
+    return [*made, *_EDGE, _ray(dice)]
 
 
 def _ray(dice: Dice) -> Header:

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 
 class Problem(Exception):
-    """An error answer: HTTP status, the API's error type, its message and, where it has one, its error code."""
+    """An error answer: HTTP status, the API's error type, its message and, where it has one, its error code.
 
-    def __init__(self, status: int, kind: str, message: str, code: str | None = None) -> None:
+    `may_retry` is the answer's `x-should-retry`, None for none; `headers` are fields only this answer has, such as
+    `retry-after` and the rate limits.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        code: str | None = None,
+        *,
+        may_retry: bool | None = False,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
         self.message = message
         self.code = code
+        self.may_retry = may_retry
+        self.headers = headers
 
 
 def invalid(message: str) -> Problem:

@@ -17,8 +17,8 @@ from uvicorn.server import ServerState
 
 from .api import Served
 from .app import Options, Simulator
-from .deliver import EXTENSION
 from .faults import Fault
+from .wire import EXTENSION
 
 
 class _Protocol(HttpToolsProtocol):

@@ -1,0 +1,133 @@
+"""POST /v1/messages and its kin: from a body to a message, and everything one leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ..wire.messages import Usage
+from ..wire.prices import PriceBook
+from .accounts import Caller
+from .answer import Answer
+from .books import Books, Entry
+from .cache import PromptCache, count_prompt
+from .catalogue import Model
+from .dice import Dice
+from .headers import Headers
+from .limits import Limits, RateLimits
+from .model import Line, speak
+from .problems import invalid
+from .stream import Written, events, message
+from .threads import Threads
+from .validate import VERSIONS, check_count, check_message, parse
+
+
+class Messages:
+    """The messages endpoints of one simulator, with the caches, limits and threads behind them."""
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        now: Callable[[], float],
+        headers: Headers,
+        books: Books,
+        limits: Limits,
+        script: Sequence[Line],
+    ) -> None:
+        self._seed, self._now, self._headers, self._books, self._script = seed, now, headers, books, script
+        self._limits = RateLimits(limits, now)
+        self._cache = PromptCache()
+        self._threads = Threads()
+        self._prices = PriceBook()
+
+    def create(self, body: bytes, caller: Caller, version: str, betas: str, entry: Entry, dice: Dice) -> Answer:
+        """The answer to POST /v1/messages. Raises Problem."""
+        request = parse(body)
+        written, model = self._written(request, caller, version, betas, dice)
+        counts = written.prompted
+        admission = self._limits.admit(caller, model, counts.input_tokens + counts.write_5m + counts.write_1h)
+        is_stream = request.get("stream") is True
+        headers = self._headers.answer(entry.request_id, dice, caller, admission.headers, is_stream=is_stream)
+        parts = events(written, dice) if is_stream else [msgspec.json.encode(message(written))]
+        self._note(entry, written)
+
+        def ended(share: float) -> None:
+            entry.output_tokens = round(written.spoken.output_tokens * share)
+            entry.cost_nano = self._cost_nano(entry)
+            admission.ended(entry.output_tokens)
+
+        tokens = written.spoken.output_tokens
+        return Answer(200, headers, parts, is_stream, output_tokens=tokens, ended=ended)
+
+    def count(self, body: bytes, version: str, betas: str) -> dict[str, Any]:
+        """The answer to POST /v1/messages/count_tokens. Raises Problem."""
+        request = parse(body)
+        return {"input_tokens": count_prompt(request, check_count(request, version, betas))}
+
+    def batched(self, params: dict[str, Any], caller: Caller, entry: Entry, dice: Dice) -> dict[str, Any]:
+        """The message of one batch item. Any beta field passes, as betas belong to the batch's own request."""
+        if params.get("max_tokens") == 0:
+            raise invalid("max_tokens: 0 is not supported in batch requests")
+        if "thread" in params:
+            raise invalid("thread: Not supported in batch requests")
+        written, _ = self._written(params, caller, VERSIONS[0], "batch", dice, tier="batch")
+        self._note(entry, written)
+        entry.output_tokens = written.spoken.output_tokens
+        entry.cost_nano = self._cost_nano(entry)
+        return message(written)
+
+    def _written(
+        self, request: dict[str, Any], caller: Caller, version: str, betas: str, dice: Dice, tier: str = "standard"
+    ) -> tuple[Written, Model]:
+        now_s = self._now()
+        request = self._threads.whole(request, now_s)
+        model = check_message(request, version, betas)
+        prompted = self._cache.count(request, model, now_s)
+        total = prompted.input_tokens + prompted.cache_read + prompted.write_5m + prompted.write_1h
+        if total > model.window_tokens:
+            raise invalid(f"prompt is too long: {total} tokens > {model.window_tokens} maximum")
+        spoken = speak(request, model, self._seed, dice, self._script)
+        is_modern = model.version >= (4, 6)
+        id = dice.id("msg")
+        self._threads.keep(request, id, spoken.blocks, now_s)
+        written = Written(
+            id=id,
+            model=model.id,
+            spoken=spoken,
+            prompted=prompted,
+            service_tier=tier,
+            inference_geo=str(request.get("inference_geo") or "global") if is_modern else "not_available",
+            speed=request.get("speed"),
+            shows_thinking_tokens=model.version >= (4, 7) or "thinking" in request,
+            has_edits="context_management" in request,
+        )
+        return written, model
+
+    def _note(self, entry: Entry, written: Written) -> None:
+        counts = written.prompted
+        entry.model, entry.stop_reason = written.model, written.spoken.stop_reason
+        entry.input_tokens, entry.cache_read_tokens = counts.input_tokens, counts.cache_read
+        entry.cache_write_5m_tokens, entry.cache_write_1h_tokens = counts.write_5m, counts.write_1h
+        entry.service_tier, entry.inference_geo, entry.speed = (
+            written.service_tier,
+            written.inference_geo,
+            written.speed,
+        )
+
+    def _cost_nano(self, entry: Entry) -> int:
+        usage = Usage(
+            input_tokens=entry.input_tokens,
+            cache_read_tokens=entry.cache_read_tokens,
+            cache_write_5m_tokens=entry.cache_write_5m_tokens,
+            cache_write_1h_tokens=entry.cache_write_1h_tokens,
+            output_tokens=entry.output_tokens,
+            web_searches=entry.web_searches,
+            service_tier=entry.service_tier,
+            inference_geo=entry.inference_geo,
+            speed=entry.speed,
+        )
+        price = self._prices.price(usage, entry.model or "", at_us=round(entry.at_s * 1_000_000))
+        return price.nano or 0

@@ -1,0 +1,95 @@
+"""The simulator as an upstream port: the same code without sockets, in whatever time its clock keeps.
+
+In a simulated world a pause is virtual, and a caller that hangs up is seen where it closes the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from ..errors import UpstreamFailed
+from ..ports import Clock, Incoming, Outgoing
+from .api import Served
+from .app import Simulator
+from .delivery import Head, Pause, Piece, Step, Stop
+
+#: How long a silence lasts where nobody hangs up, in seconds: longer than any deadline.
+_FOREVER_S = 1e9
+
+
+class SimulatorUpstream:
+    """Sends requests to a `Simulator` built with `clock=lambda: ports_clock.wall_us() / 1e6`."""
+
+    def __init__(self, simulator: Simulator, clock: Clock) -> None:
+        self._simulator, self._clock = simulator, clock
+
+    async def send(self, request: Outgoing) -> Incoming:
+        """Raises UpstreamFailed as a pool does: `reset`, `first_byte_timeout`."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
+        served = Served(request.method, request.path, headers, request.body)
+        _, steps = self._simulator.exchange(served)
+        body = _Body(steps, self._clock, request.timeouts.idle_s)
+        try:
+            head = await body.head(request.timeouts.first_byte_s)
+        except BaseException:
+            await body.aclose()
+            raise
+        fields = list(head.headers)
+        if head.length is not None:
+            fields.append((b"content-length", b"%d" % head.length))
+        return Incoming(head.status, tuple(fields), body)
+
+    async def aclose(self) -> None:
+        return None
+
+
+class _Body:
+    """The steps after the head as a body's chunks."""
+
+    def __init__(self, steps: Generator[Step, None, None], clock: Clock, idle_s: float) -> None:
+        self._steps, self._clock, self._idle_s = steps, clock, idle_s
+        self._is_over = False
+
+    async def head(self, first_byte_s: float) -> Head:
+        step = await self._next(first_byte_s, "first_byte_timeout")
+        if isinstance(step, Head):
+            return step
+        raise _failure("reset")
+
+    async def __anext__(self) -> bytes:
+        if self._is_over:
+            raise StopAsyncIteration
+        step = await self._next(self._idle_s, "idle_timeout")
+        if isinstance(step, Piece):
+            self._is_over = step.is_last
+            if step.is_last:
+                await self.aclose()
+            return step.data
+        await self.aclose()
+        if step is Stop.END:
+            raise StopAsyncIteration
+        raise _failure("reset" if step is Stop.RESET else "cut")
+
+    async def aclose(self) -> None:
+        self._is_over = True
+        self._steps.close()
+
+    async def _next(self, limit_s: float, code: str) -> Step:
+        """The next step that is no pause; a pause longer than `limit_s` ends in the failure `code`."""
+        waited_s = 0.0
+        for step in self._steps:
+            if step is Stop.SILENCE:
+                step = Pause(_FOREVER_S)
+            if not isinstance(step, Pause):
+                return step
+            wait_s = min(step.seconds, limit_s - waited_s)
+            waited_s += step.seconds
+            await self._clock.sleep(wait_s)
+            if waited_s >= limit_s:
+                await self.aclose()
+                raise _failure(code)
+        return Stop.END
+
+
+def _failure(code: str) -> UpstreamFailed:
+    return UpstreamFailed(f"The simulated upstream failed: {code}.", code=code)
