@@ -54,18 +54,19 @@ class _Body:
         step = await self._next(first_byte_s, "first_byte_timeout")
         if isinstance(step, Head):
             return step
+        next(self._steps, None)
         raise _failure("reset")
 
     async def __anext__(self) -> bytes:
         if self._is_over:
             raise StopAsyncIteration
         step = await self._next(self._idle_s, "idle_timeout")
-        if isinstance(step, Piece):
-            self._is_over = step.is_last
-            if step.is_last:
-                await self.aclose()
+        if isinstance(step, Piece) and not step.is_last:
             return step.data
-        await self.aclose()
+        self._is_over = True
+        next(self._steps, None)  # to its end: closed instead, it would take the caller for gone
+        if isinstance(step, Piece):
+            return step.data
         if step is Stop.END:
             raise StopAsyncIteration
         raise _failure("reset" if step is Stop.RESET else "cut")
