@@ -11,6 +11,7 @@ from .faults import NAMES, Fault, Faults
 from .limits import Limits
 from .replay import Recorded
 from .server import Running, running, serve
+from .spend import Caps
 
 FAULT_NAMES = NAMES
 
@@ -18,6 +19,7 @@ __all__ = [
     "FAULT_NAMES",
     "ApiKey",
     "Books",
+    "Caps",
     "Entry",
     "Fault",
     "Faults",

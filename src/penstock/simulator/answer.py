@@ -6,20 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .accounts import Caller
+from .buckets import Bucket, shown
 from .dice import Dice
 from .faults import Fault
-from .headers import Header, Headers, stamp
-from .limits import TIERS, Bucket, shown
+from .headers import Header, Headers
+from .limits import TIERS
 from .problems import Problem, error_body
+from .spend import tier_cap
 
 _UPSTREAM_503 = b"upstream connect error or disconnect/reset before headers. reset reason: connection termination"
 _HTML_502 = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n"
     b"<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
-)
-_SPEND_CAP = (
-    "You have reached your API usage limits: your organization has crossed its monthly API usage threshold, set based "
-    "on your organization's API tier. You will regain access on {date} at 00:00 UTC."
 )
 _RATE_LIMITED = (
     "This request would exceed your organization's rate limit of 2,000,000 input tokens per minute (org: {org}). "
@@ -78,13 +76,7 @@ def fault_answer(fault: Fault, headers: Headers, request_id: str, dice: Dice, ca
         body = error_body("api_error", "Internal server error", request_id)
         return Answer(500, made, [body], has_length=True)
     if fault.name == "spend_cap":
-        day = stamp(now_s)[:10]
-        year, month = int(day[:4]), int(day[5:7])
-        next_month = f"{year + month // 12}-{month % 12 + 1:02d}-01"
-        text = _SPEND_CAP.format(date=next_month)
-        body = error_body("rate_limit_error", text, request_id, "enforced_spend_limit_reached")
-        made = headers.problem(request_id, dice, caller, None)
-        return Answer(429, made, [body], has_length=True)
+        return problem_answer(tier_cap(now_s), headers, request_id, dice, caller)
     wait_s = max(0, round(fault.number(1)))
     made = headers.problem(request_id, dice, caller, True)
     made += [(b"retry-after", str(wait_s).encode()), *_used_up(now_s)]
@@ -96,4 +88,4 @@ def _used_up(now_s: float) -> list[Header]:
     """The rate limit headers of an organization that has no input tokens left."""
     requests, inputs, outputs = (Bucket(limit, now_s) for limit in TIERS["start"])
     inputs.take(inputs.limit, now_s)
-    return shown((requests, inputs, outputs), now_s)
+    return shown(requests, inputs, outputs, now_s)

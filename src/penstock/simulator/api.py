@@ -21,6 +21,7 @@ from .limits import Limits
 from .messages import Messages
 from .model import Line
 from .problems import invalid, missing
+from .spend import Caps
 from .validate import CURRENT, VERSIONS, parse
 
 
@@ -53,13 +54,16 @@ class Api:
         headers: Headers,
         books: Books,
         limits: Limits,
+        caps: Caps,
         script: Sequence[Line],
         batch_s: float,
         now: Callable[[], float],
     ) -> None:
         self.url = ""
         self._accounts, self._headers, self._books = accounts, headers, books
-        self._messages = Messages(seed=seed, now=now, headers=headers, books=books, limits=limits, script=script)
+        self._messages = Messages(
+            seed=seed, now=now, headers=headers, books=books, limits=limits, caps=caps, script=script
+        )
         self._files = Files(now)
         self._batches = Batches(now, self._messages.batched, books, seed, batch_s, lambda: self.url)
 
@@ -79,7 +83,7 @@ class Api:
         if steps == ["messages"] and served.method == "POST":
             return self._messages.create(served.body, caller, version, betas, entry, dice)
         if steps == ["messages", "count_tokens"] and served.method == "POST":
-            return self._plain(served, caller, dice, self._messages.count(served.body, version, betas))
+            return self._plain(served, caller, dice, self._messages.count(served.body, caller, version, betas))
         wanted = dict(parse_qsl(query))
         if steps[:2] == ["messages", "batches"]:
             return self._batch(served, caller, steps[2:], wanted, dice)

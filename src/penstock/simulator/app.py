@@ -19,6 +19,7 @@ from .limits import Limits
 from .model import Line
 from .problems import Problem
 from .replay import Recorded, Replay
+from .spend import Caps
 from .wire import Message, Wire, deflater
 
 
@@ -30,6 +31,7 @@ class Options(TypedDict, total=False):
     keys                 further keys, of other workspaces or organizations
     accept_any           accept every credential, as the first key's (False)
     limits               what an organization may use per minute (shown, not enforced)
+    caps                 what an organization may spend (without end)
     faults               shares of faults, seeded
     answers              what the model says instead: pairs (text the prompt contains, answer) or functions of the
                          request; an answer is a text or a list of content blocks; the first that fits counts
@@ -47,6 +49,7 @@ class Options(TypedDict, total=False):
     keys: Sequence[ApiKey]
     accept_any: bool
     limits: Limits
+    caps: Caps
     faults: Faults
     answers: Sequence[Line]
     replay: Iterable[Recorded]
@@ -69,6 +72,7 @@ class Simulator:
         keys: Sequence[ApiKey] = (),
         accept_any: bool = False,
         limits: Limits | None = None,
+        caps: Caps | None = None,
         faults: Faults | None = None,
         answers: Sequence[Line] = (),
         replay: Iterable[Recorded] = (),
@@ -97,6 +101,7 @@ class Simulator:
             headers=self._headers,
             books=self.books,
             limits=limits or Limits(),
+            caps=caps or Caps(),
             script=answers,
             batch_s=batch_s,
             now=clock,

@@ -19,7 +19,8 @@ from .headers import Headers
 from .limits import Limits, RateLimits
 from .model import Line, speak
 from .problems import invalid
-from .stream import Written, events, message
+from .spend import Caps, Spend
+from .stream import Prompted, Written, events, message
 from .threads import Threads
 from .validate import VERSIONS, check_count, check_message, parse
 
@@ -35,20 +36,24 @@ class Messages:
         headers: Headers,
         books: Books,
         limits: Limits,
+        caps: Caps,
         script: Sequence[Line],
     ) -> None:
         self._seed, self._now, self._headers, self._books, self._script = seed, now, headers, books, script
         self._limits = RateLimits(limits, now)
+        self._spend = Spend(caps, now)
         self._cache = PromptCache()
         self._threads = Threads()
         self._prices = PriceBook()
 
     def create(self, body: bytes, caller: Caller, version: str, betas: str, entry: Entry, dice: Dice) -> Answer:
         """The answer to POST /v1/messages. Raises Problem."""
-        request = parse(body)
-        written, model = self._written(request, caller, version, betas, dice)
-        counts = written.prompted
-        admission = self._limits.admit(caller, model, counts.input_tokens + counts.write_5m + counts.write_1h)
+        self._spend.check(caller)
+        request, model, prompted = self._prepared(parse(body), version, betas)
+        uncached = prompted.input_tokens + prompted.write_5m + prompted.write_1h
+        is_fast = request.get("speed") == "fast"
+        admission = self._limits.admit(caller, model, uncached, len(body), is_fast=is_fast)
+        written = self._written(request, model, prompted, dice)
         is_stream = request.get("stream") is True
         headers = self._headers.answer(entry.request_id, dice, caller, admission.headers, is_stream=is_stream)
         parts = events(written, dice) if is_stream else [msgspec.json.encode(message(written))]
@@ -57,14 +62,16 @@ class Messages:
         def ended(share: float) -> None:
             entry.output_tokens = round(written.spoken.output_tokens * share)
             entry.cost_nano = self._cost_nano(entry)
+            self._spend.charge(caller, entry.cost_nano)
             admission.ended(entry.output_tokens)
 
         tokens = written.spoken.output_tokens
         return Answer(200, headers, parts, is_stream, output_tokens=tokens, ended=ended)
 
-    def count(self, body: bytes, version: str, betas: str) -> dict[str, Any]:
+    def count(self, body: bytes, caller: Caller, version: str, betas: str) -> dict[str, Any]:
         """The answer to POST /v1/messages/count_tokens. Raises Problem."""
         request = parse(body)
+        self._limits.count(caller)
         return {"input_tokens": count_prompt(request, check_count(request, version, betas))}
 
     def batched(self, params: dict[str, Any], caller: Caller, entry: Entry, dice: Dice) -> dict[str, Any]:
@@ -73,15 +80,16 @@ class Messages:
             raise invalid("max_tokens: 0 is not supported in batch requests")
         if "thread" in params:
             raise invalid("thread: Not supported in batch requests")
-        written, _ = self._written(params, caller, VERSIONS[0], "batch", dice, tier="batch")
+        request, model, prompted = self._prepared(params, VERSIONS[0], "batch")
+        written = self._written(request, model, prompted, dice, tier="batch")
         self._note(entry, written)
         entry.output_tokens = written.spoken.output_tokens
         entry.cost_nano = self._cost_nano(entry)
+        self._spend.charge(caller, entry.cost_nano)
         return message(written)
 
-    def _written(
-        self, request: dict[str, Any], caller: Caller, version: str, betas: str, dice: Dice, tier: str = "standard"
-    ) -> tuple[Written, Model]:
+    def _prepared(self, request: dict[str, Any], version: str, betas: str) -> tuple[dict[str, Any], Model, Prompted]:
+        """The whole request, its model, and its input tokens by kind. Raises Problem."""
         now_s = self._now()
         request = self._threads.whole(request, now_s)
         model = check_message(request, version, betas)
@@ -89,11 +97,17 @@ class Messages:
         total = prompted.input_tokens + prompted.cache_read + prompted.write_5m + prompted.write_1h
         if total > model.window_tokens:
             raise invalid(f"prompt is too long: {total} tokens > {model.window_tokens} maximum")
+        return request, model, prompted
+
+    def _written(
+        self, request: dict[str, Any], model: Model, prompted: Prompted, dice: Dice, tier: str = "standard"
+    ) -> Written:
+        """What the model makes of it."""
         spoken = speak(request, model, self._seed, dice, self._script)
         is_modern = model.version >= (4, 6)
         id = dice.id("msg")
-        self._threads.keep(request, id, spoken.blocks, now_s)
-        written = Written(
+        self._threads.keep(request, id, spoken.blocks, self._now())
+        return Written(
             id=id,
             model=model.id,
             spoken=spoken,
@@ -104,7 +118,6 @@ class Messages:
             shows_thinking_tokens=model.version >= (4, 7) or "thinking" in request,
             has_edits="context_management" in request,
         )
-        return written, model
 
     def _note(self, entry: Entry, written: Written) -> None:
         counts = written.prompted
