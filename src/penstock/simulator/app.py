@@ -38,6 +38,7 @@ class Options(TypedDict, total=False):
     replay               recorded answers to POST /v1/messages, served before any others
     pace                 how fast it answers (at once)
     allow_fault_headers  whether a request may ask for a fault by `x-simulator-fault: NAME[:NUMBER]` (False)
+    is_lean              answer from bytes made once, for benchmarks: checks nothing, keeps no books (False)
     keep_requests        how many of the last requests `requests` and `books` remember (1000)
     gzip                 compress good answers for callers that accept it, streams piece by piece (False)
     batch_s              how long a batch takes, seconds (0.2)
@@ -55,6 +56,7 @@ class Options(TypedDict, total=False):
     replay: Iterable[Recorded]
     pace: Pace
     allow_fault_headers: bool
+    is_lean: bool
     keep_requests: int
     gzip: bool
     batch_s: float
@@ -78,12 +80,14 @@ class Simulator:
         replay: Iterable[Recorded] = (),
         pace: Pace | None = None,
         allow_fault_headers: bool = False,
+        is_lean: bool = False,
         keep_requests: int = 1000,
         gzip: bool = False,
         batch_s: float = 0.2,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.key = key if key is not None else made_key(seed)
+        self.is_lean = is_lean
         self.admin_key = made_key(seed, "admin", "admin01")
         self.requests: deque[Served] = deque(maxlen=keep_requests)
         self.books = Books(keep_requests)

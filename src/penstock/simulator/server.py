@@ -18,7 +18,10 @@ from uvicorn.server import ServerState
 from .api import Served
 from .app import Options, Simulator
 from .faults import Fault
+from .lean import Lean
 from .wire import EXTENSION
+
+_BACKLOG = 4096
 
 
 class _Protocol(HttpToolsProtocol):
@@ -117,6 +120,13 @@ def serve(host: str, port: int, ready: Callable[[Running], Any], **options: Unpa
 
 
 async def _host(simulator: Simulator, listener: socket.socket, stop: asyncio.Event, ready: Callable[[], Any]) -> None:
+    loop = asyncio.get_running_loop()
+    if simulator.is_lean:
+        lean = Lean(simulator)
+        server = await loop.create_server(lean.protocol, sock=listener, backlog=_BACKLOG)
+        await _until(stop, server, ready)
+        lean.abort()
+        return
     config = uvicorn.Config(
         simulator,
         http=_Protocol,
@@ -131,15 +141,18 @@ async def _host(simulator: Simulator, listener: socket.socket, stop: asyncio.Eve
     )
     config.load()
     state = ServerState()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Protocol(config, state, {}, loop), sock=listener, backlog=2048)
-    ready()
-    await stop.wait()
-    server.close()
+    server = await loop.create_server(lambda: _Protocol(config, state, {}, loop), sock=listener, backlog=_BACKLOG)
+    await _until(stop, server, ready)
     for protocol in list(state.connections):
         protocol.transport.abort()
     if state.tasks:
         await asyncio.wait(state.tasks, timeout=2)
+
+
+async def _until(stop: asyncio.Event, server: asyncio.Server, ready: Callable[[], Any]) -> None:
+    ready()
+    await stop.wait()
+    server.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -148,7 +161,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(2048)
+        listener.listen(_BACKLOG)
     except BaseException:
         listener.close()
         raise
