@@ -10,7 +10,7 @@ from typing import Any
 
 from ..wire import models
 from .problems import invalid, missing
-from .tokens import NEW, OLD, Weights
+from .tokens import Weights, weights_of
 
 _NAME = re.compile(r"claude-([a-z]+)-(\d+)(?:-(\d)(?!\d))?")
 
@@ -41,7 +41,7 @@ class Model:
 
     @property
     def weights(self) -> Weights:
-        return NEW if self.version >= (4, 7) else OLD
+        return weights_of(self.id, is_dense=self.version >= (4, 7))
 
     @property
     def thinks_always(self) -> bool:

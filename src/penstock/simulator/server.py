@@ -39,6 +39,8 @@ class Running:
         self._simulator = simulator
         self.url = url
         self.key = simulator.key
+        self.admin_key = simulator.admin_key
+        self.books = simulator.books
 
     @property
     def requests(self) -> list[Served]:

@@ -1,21 +1,29 @@
 """A local estimate of Claude's token counts, by word shapes.
 
-The weights were fitted on recorded traffic; the absolute error is some 4 % in the middle and 12 % at the ninth
-decile. There are two tokenizers: one up to Claude 4.6, a denser one from 4.7 on.
+The weights were fitted on recorded traffic, one half of it tested on the other; docs/benchmarks.md has the errors.
+There are two tokenizers: one up to Claude 4.6, a denser one from 4.7 on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 
+from .images import image_size, image_tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Tokens per feature of a text, and what the frame of a prompt adds."""
+    """Tokens per feature of a text, and what the frame of a prompt adds.
+
+    `answer` is added once to an answer, `prompt` once to a prompt, `message` for each message after the first.
+    `text`, `schema`, `argument` and `format` multiply the estimate of a text, of tool definitions, of a tool call's
+    input and of an output schema; `tool_use` and `formatted` are added for each call, and once for an output schema.
+    `tools_auto` and `tools_forced` is what tools add before their definitions; it differs by model.
+    """
 
     word: float
     late_letter: float
@@ -31,14 +39,55 @@ class Weights:
     schema: float
     tool_use: float
     argument: float
-    thinking: float
-    tools_auto: int
-    tools_forced: int
-    image_cap: int
+    enabled: float
+    adaptive: float
+    format: float
+    formatted: float
+    is_dense: bool
+    tools_auto: int = 0
+    tools_forced: int = 0
 
 
-OLD = Weights(1.0, 0.09, 1.03, 0.67, 0.85, 1.7, 1.1, 3.4, 7.0, 1.0, 2.3, 1.0, 45.0, 1.6, 28.0, 492, 580, 1570)
-NEW = Weights(1.16, 0.39, 0.52, 0.96, 0.41, 1.0, 1.5, 2.8, 8.0, 0.96, 1.8, 0.86, 8.6, 2.5, 0.0, 354, 483, 4784)
+OLD = Weights(
+    1.0, 0.09, 1.03, 0.67, 0.85, 1.7, 1.1, 3.4, 7.3, 1.0, 3.7, 1.03, 59.6, 1.16, 28.8, 17.0, 1.59, 79.5, is_dense=False
+)
+NEW = Weights(
+    1.16, 0.39, 0.52, 0.96, 0.41, 1.0, 1.5, 2.8, 6.3, 1.15, 1.0, 0.92, 23.7, 5.5, 0.0, 0.0, 2.0, 0.0, is_dense=True
+)
+
+#: Tokens that tools add before their own definitions, with tool_choice auto or none, and with any or tool. From
+#: `recordings.md` (annex) where recorded, else `claude-api.md` §7.2; the longest prefix of the model's id counts.
+_TOOL_PROMPTS = {
+    "claude-3-haiku": (260, 354),
+    "claude-3-opus": (527, 295),
+    "claude-3-5-haiku": (259, 365),
+    "claude-3-5-sonnet": (306, 312),
+    "claude-3-7-sonnet": (309, 318),
+    "claude-sonnet-4": (307, 313),
+    "claude-opus-4": (457, 314),
+    "claude-haiku-4-5": (492, 582),
+    "claude-sonnet-4-5": (489, 580),
+    "claude-opus-4-5": (496, 588),
+    "claude-sonnet-4-6": (495, 578),
+    "claude-opus-4-6": (497, 589),
+    "claude-opus-4-7": (671, 804),
+    "claude-opus-4-8": (290, 410),
+    "claude-opus-5": (286, 406),
+    "claude-sonnet-5": (354, 483),
+    "claude-haiku-5": (354, 483),
+    "claude-fable-5": (286, 406),
+    "claude-mythos-5": (286, 406),
+}
+#: Tokens of the versioned client tools, whose definitions are the vendor's.
+_CLIENT_TOOLS = {"bash": (244, 325), "text_editor": (700, 700)}
+
+
+@cache
+def weights_of(model_id: str, *, is_dense: bool) -> Weights:
+    """The weights of a model: those of its tokenizer, with its own tool prompt."""
+    known = [prefix for prefix in _TOOL_PROMPTS if model_id.startswith(prefix)]
+    auto, forced = _TOOL_PROMPTS[max(known, key=len)] if known else (354, 483)
+    return replace(NEW if is_dense else OLD, tools_auto=auto, tools_forced=forced)
 
 
 def _classes() -> bytes:
@@ -111,9 +160,16 @@ def tools_tokens(tools: list[Any], choice: Any, weights: Weights) -> float:
     total = float(weights.tools_forced if is_forced(choice) else weights.tools_auto)
     for tool in tools:
         if isinstance(tool, dict):
-            shown = {name: tool[name] for name in ("name", "description", "input_schema") if name in tool}
-            total += weights.schema * estimate(msgspec.json.encode(shown).decode(), weights)
+            total += _tool_tokens(tool, weights)
     return total
+
+
+def _tool_tokens(tool: dict[str, Any], weights: Weights) -> float:
+    for kind, (old, new) in _CLIENT_TOOLS.items():
+        if str(tool.get("type", "")).startswith(kind):
+            return new if weights.is_dense else old
+    shown = {name: tool[name] for name in ("name", "description", "input_schema") if name in tool}
+    return weights.schema * estimate(msgspec.json.encode(shown).decode(), weights)
 
 
 def block_tokens(block: Any, weights: Weights) -> float:
@@ -129,7 +185,7 @@ def block_tokens(block: Any, weights: Weights) -> float:
     if kind == "tool_result":
         return content_tokens(block.get("content", ""), weights)
     if kind == "image":
-        return min(weights.image_cap, 1028.0)
+        return image_tokens(*image_size(block.get("source")), is_dense=weights.is_dense)
     if kind in ("thinking", "redacted_thinking"):
         return 0.0
     source = block.get("source")
@@ -145,8 +201,13 @@ def content_tokens(content: Any, weights: Weights) -> float:
 
 
 def frame_tokens(request: dict[str, Any], weights: Weights) -> float:
-    """Tokens that belong to no single block: the first message's frame and thinking."""
+    """Tokens that belong to no single block: the first message's frame, thinking, and the schema of the answer."""
     thinking = request.get("thinking")
     kind = thinking.get("type") if isinstance(thinking, dict) else None
-    extra = {"enabled": weights.thinking, "adaptive": 17.0 if weights.thinking else 0.0}.get(str(kind), 0.0)
+    extra = {"enabled": weights.enabled, "adaptive": weights.adaptive}.get(str(kind), 0.0)
+    config = request.get("output_config")
+    asked = (config.get("format") if isinstance(config, dict) else None) or request.get("output_format")
+    if isinstance(asked, dict) and isinstance(asked.get("schema"), dict):
+        extra += weights.formatted
+        extra += weights.format * estimate(msgspec.json.encode(asked["schema"]).decode(), weights)
     return weights.prompt + extra
