@@ -45,9 +45,10 @@ CREATE TABLE calls (
         request_bytes INTEGER NOT NULL,
         response_bytes INTEGER NOT NULL,
         prompt_hash TEXT,
-        client_retry INTEGER NOT NULL
+        client_retry INTEGER NOT NULL,
+        trail BLOB NOT NULL
     );
-INSERT INTO "calls" VALUES('call_00000000000000000000000001',1795132800000000,'gateway','POST','/v1/messages','messages','anthropic',NULL,NULL,NULL,NULL,'summarise',NULL,NULL,NULL,'claude-sonnet-4-6','claude-sonnet-4-6',0,200,'complete',NULL,NULL,NULL,NULL,10,0,0,0,5,0,0,NULL,NULL,NULL,105000,'exact',1,0,NULL,NULL,1500,0,0,NULL,0);
+INSERT INTO "calls" VALUES('call_00000000000000000000000001',1795132800000000,'gateway','POST','/v1/messages','messages','anthropic',NULL,NULL,NULL,NULL,'summarise',NULL,NULL,NULL,'claude-sonnet-4-6','claude-sonnet-4-6',0,200,'complete',NULL,NULL,NULL,NULL,10,0,0,0,5,0,0,NULL,NULL,NULL,105000,'exact',1,0,NULL,NULL,1500,0,0,NULL,0,X'5B315D');
 CREATE TABLE keys (
         id TEXT PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,
@@ -64,8 +65,5 @@ CREATE TABLE keys (
     );
 CREATE TABLE meta (name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO "meta" VALUES('keys_version',0);
-CREATE TABLE trails (call_id TEXT PRIMARY KEY NOT NULL, facts BLOB NOT NULL) WITHOUT ROWID;
-INSERT INTO "trails" VALUES('call_00000000000000000000000001',X'5B315D');
 CREATE INDEX calls_by_time ON calls (began_at_us);
-CREATE INDEX calls_by_key ON calls (key_id, began_at_us) WHERE key_id IS NOT NULL;
 COMMIT;

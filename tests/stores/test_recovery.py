@@ -16,7 +16,7 @@ from entries import StillClock, call_id, intent, record
 
 from penstock.drive import run
 from penstock.stores.folding import adopt
-from penstock.stores.journal import Segment, intent_line, write_line
+from penstock.stores.journal import Segment, intent_line, orphans
 from penstock.stores.reading import LedgerReader
 from penstock.stores.schema import connect, database, journal_folder
 from penstock.stores.sqlite import SqliteLedger
@@ -109,7 +109,7 @@ def test_adoption_that_dies_half_way_is_done_again_with_the_same_result(data: Pa
 def test_many_adopters_at_once_take_each_segment_once(data: Path) -> None:
     segments = [Segment.create(journal_folder(data)) for _ in range(5)]
     for number, segment in enumerate(segments):
-        write_line(os.write, segment, intent_line(intent(number)))
+        segment.append(intent_line(intent(number)))
     for segment in segments:
         segment.close()
     context = multiprocessing.get_context("fork")
@@ -166,6 +166,33 @@ def test_a_child_that_outlives_its_parent_does_not_keep_the_parents_journal_aliv
         os.write(writing, b"x")
         os.close(writing)
         os.close(reading)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_child_neither_shortens_a_segment_nor_keeps_it(tmp_path: Path) -> None:
+    segment = Segment.create(tmp_path)
+    line = intent_line(intent(1))
+    segment.append(line)
+    started, let_go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(let_go[1])  # so that it ends with its parent, however that ends
+        os.write(started[1], b"x")
+        os.read(let_go[0], 1)
+        os._exit(0 if segment.fd < 0 else 1)
+    os.read(started[0], 1)
+    try:
+        for _ in range(100):  # well beyond the page the file would end in
+            segment.append(line)
+        segment.close()
+        (orphan,) = orphans(tmp_path)  # the child lives, and holds no lock
+        orphan.delete()
+    finally:
+        os.write(let_go[1], b"x")
+        assert os.waitpid(pid, 0)[1] == 0
+        for descriptor in (*started, *let_go):
+            os.close(descriptor)
+    assert orphan.size == 101 * len(line)
 
 
 def test_leaving_the_interpreter_writes_everything(data: Path) -> None:

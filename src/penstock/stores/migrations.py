@@ -12,8 +12,8 @@ from sqlite3 import Connection
 Migration = Callable[[Connection], None]
 
 
-def m001_calls_trails_keys(connection: Connection) -> None:
-    """The first schema: one narrow row per call, its trail aside, the virtual keys."""
+def m001_calls_keys(connection: Connection) -> None:
+    """The first schema: one row per call, its trail last, and the virtual keys."""
     for statement in _M001:
         connection.execute(statement)
 
@@ -64,11 +64,10 @@ _M001 = (
         request_bytes INTEGER NOT NULL,
         response_bytes INTEGER NOT NULL,
         prompt_hash TEXT,
-        client_retry INTEGER NOT NULL
+        client_retry INTEGER NOT NULL,
+        trail BLOB NOT NULL
     )""",
     "CREATE INDEX calls_by_time ON calls (began_at_us)",
-    "CREATE INDEX calls_by_key ON calls (key_id, began_at_us) WHERE key_id IS NOT NULL",
-    "CREATE TABLE trails (call_id TEXT PRIMARY KEY NOT NULL, facts BLOB NOT NULL) WITHOUT ROWID",
     """CREATE TABLE keys (
         id TEXT PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,
@@ -87,4 +86,4 @@ _M001 = (
     "INSERT INTO meta (name, value) VALUES ('keys_version', 0)",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (m001_calls_trails_keys,)
+MIGRATIONS: tuple[Migration, ...] = (m001_calls_keys,)

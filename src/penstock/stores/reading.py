@@ -82,6 +82,7 @@ _SUMS = f"""count(*), sum(ending IN ({_ERRORS_SQL})), coalesce(sum(cost_nano), 0
     sum(output_tokens), sum(thinking_tokens),
     group_concat(total_us), group_concat(upstream_us), group_concat(first_token_us)"""
 _NAMES = Group.__struct_fields__[1:11]
+_BUT_TRAIL = COLUMNS[:-1]  # the trail is last, so that what does not ask for it does not read it
 
 
 class LedgerReader:
@@ -113,10 +114,10 @@ class LedgerReader:
 
     def call(self, call_id: str) -> Record | None:
         """One call with its trail (the facts as JSON), or None."""
-        query = f"SELECT {', '.join(COLUMNS)}, facts FROM calls LEFT JOIN trails USING (call_id) WHERE call_id = ?"
+        query = f"SELECT {', '.join(COLUMNS)} FROM calls WHERE call_id = ?"
         with failing(self._place):
             row = self._connection.execute(query, (call_id,)).fetchone()
-        return None if row is None else _to_record(row[:-1], row[-1])
+        return None if row is None else _to_record(COLUMNS, row)
 
     def calls(
         self,
@@ -128,10 +129,10 @@ class LedgerReader:
     ) -> Iterator[Record]:
         """Calls, newest first, without their trails."""
         condition, values = _condition(since_us, until_us, where or {})
-        query = f"SELECT {', '.join(COLUMNS)} FROM calls {condition} ORDER BY began_at_us DESC, call_id DESC LIMIT ?"
+        query = f"SELECT {', '.join(_BUT_TRAIL)} FROM calls {condition} ORDER BY began_at_us DESC, call_id DESC LIMIT ?"
         with failing(self._place):
             for row in self._connection.execute(query, (*values, -1 if limit is None else limit)):
-                yield _to_record(row, None)
+                yield _to_record(_BUT_TRAIL, row)
 
     def grouped(
         self,
@@ -181,10 +182,10 @@ def _condition(since_us: int | None, until_us: int | None, where: Mapping[str, L
     return (f"WHERE {' AND '.join(terms)}" if terms else ""), values
 
 
-def _to_record(row: Sequence[Any], trail: bytes | None) -> Record:
-    fields = dict(zip(COLUMNS, row, strict=True))
+def _to_record(columns: Sequence[str], row: Sequence[Any]) -> Record:
+    fields = dict(zip(columns, row, strict=True))
     fields["is_stream"] = bool(fields["is_stream"])
-    return Record(**fields, trail=b"[]" if trail is None else trail)
+    return Record(**fields)
 
 
 def _to_group(by: Sequence[str], row: Sequence[Any]) -> Group:

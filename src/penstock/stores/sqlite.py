@@ -21,15 +21,17 @@ from ..errors import StoreFailed
 from ..ports import Clock
 from ..record import Intent, Record
 from .folding import adopt, fold_segment, note_opened, trim
-from .journal import Segment, Write, intent_line, record_line, write_line
+from .journal import Batch, Extend, Segment, allocate, intent_line, read_lines, record_line
 from .schema import Sync, connect, database, journal_folder, prepare, store_failed, unwritable
 
 #: How long the writer waits for company before it commits. Longer is cheaper, and later in reports.
-WINDOW_S = 0.03
+WINDOW_S = 0.05
 #: A segment larger than this is replaced once everything in it is in SQLite.
 SEGMENT_BYTES = 16 << 20
 #: With this much not yet in SQLite, calls are refused: the database has been failing for long.
 BACKLOG_BYTES = 256 << 20
+#: With this much noted in memory and not yet folded, it is forgotten there, to be read back from the journal.
+FRESH_BYTES = 4 << 20
 #: Records kept in memory while the journal cannot be written.
 SPOOL_LINES = 10_000
 #: How often the writer looks for dead journals and rows past their days.
@@ -46,7 +48,7 @@ class SqliteLedger:
     """The ledger of a data folder, for both colours: `open` and `close` never suspend.
 
     `sync="disk"` waits for the disk at every append and commit, so that entries survive a power cut too. `keep_days`
-    bounds how long rows are kept; None keeps them. `write` is `os.write` but for tests of failing disks.
+    bounds how long rows are kept; None keeps them. `extend` gives the journal its room, but for tests of failing disks.
     """
 
     def __init__(
@@ -59,10 +61,10 @@ class SqliteLedger:
         window_s: float = WINDOW_S,
         segment_bytes: int = SEGMENT_BYTES,
         spool_lines: int = SPOOL_LINES,
-        write: Write = os.write,
+        extend: Extend = allocate,
     ) -> None:
         self._data, self._clock, self._sync, self._keep_days = data, clock, sync, keep_days
-        self._window_s, self._write = window_s, write
+        self._window_s, self._extend = window_s, extend
         self._segment_bytes, self._spool_lines = segment_bytes, spool_lines
         self._inherited: list[object] = []
         self._make_locks()
@@ -103,19 +105,22 @@ class SqliteLedger:
                     fix="Look at the load and the free space of the disk that holds the data folder.",
                 )
             try:
-                self._append(line)
+                fresh = self._append(line)
             except OSError as error:
                 raise unwritable(journal_folder(self._data), error) from error
+            fresh.opened[intent.call_id] = line
+            fresh.size += len(line)
 
     async def close(self, record: Record) -> None:
         """Note how a call ended. While the journal cannot be written the record waits in memory.
 
-        Raises StoreFailed only if the record is lost: because too many wait, or it cannot be encoded.
+        The record may not be changed any more: the row is made of it. Raises StoreFailed only if the record is
+        lost: because too many wait, or it cannot be encoded.
         """
         line = record_line(record)
         with self._appending:
             try:
-                self._append(line)
+                fresh = self._append(line)
             except OSError as error:
                 if len(self._spool) >= self._spool_lines:
                     failure = unwritable(journal_folder(self._data), error)
@@ -123,23 +128,32 @@ class SqliteLedger:
                     raise failure from error
                 self._spool.append(line)
                 self._rouse()
+                return
+            fresh.records.append(record)
+            fresh.size += len(line)  # last: what is counted is noted
 
-    def _append(self, line: bytes) -> None:
-        """Write a line after those still in the spool. Raises OSError."""
+    def _append(self, line: bytes) -> Batch:
+        """Write a line after those still in the spool, and return where to note its entry. Raises OSError."""
         segment = self._segment
         if segment is None:
             segment = self._segment = self._first_segment()
         if self._spool:
             self._unspool(segment)
-        write_line(self._write, segment, line)
-        if self._sync == "disk":
-            os.fdatasync(segment.fd)
+        self._put(segment, line)
         if self._thread is None or self._is_asleep:
             self._rouse()
+        if segment.fresh.size > FRESH_BYTES:
+            segment.fresh = Batch()
+        return segment.fresh
+
+    def _put(self, segment: Segment, line: bytes) -> None:
+        segment.append(line)
+        if self._sync == "disk":
+            os.fdatasync(segment.fd)
 
     def _unspool(self, segment: Segment) -> None:
         while self._spool:
-            write_line(self._write, segment, self._spool[0])
+            self._put(segment, self._spool[0])
             self._spool.popleft()
 
     def _unspool_quietly(self) -> None:
@@ -151,7 +165,7 @@ class SqliteLedger:
 
     def _first_segment(self) -> Segment:
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Segment.create(journal_folder(self._data))
+        return Segment.create(journal_folder(self._data), self._extend)
 
     # -- for whoever runs the ledger: these block ---------------------------------------------------------------
 
@@ -287,11 +301,16 @@ class SqliteLedger:
 
     def _fold_segments(self, connection: sqlite3.Connection) -> None:
         if self._full is not None:
-            fold_segment(connection, self._full, self._opened)
+            self._fold_segment(connection, self._full)
             self._full.delete()
             self._full = None
         if self._segment is not None:
-            fold_segment(connection, self._segment, self._opened)
+            self._fold_segment(connection, self._segment)
+
+    def _fold_segment(self, connection: sqlite3.Connection, segment: Segment) -> None:
+        with self._appending:
+            taken = segment.take()
+        fold_segment(connection, segment, taken, self._opened)
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -300,14 +319,13 @@ class SqliteLedger:
 
     def _rotate(self, full: Segment) -> None:
         """Go on in a new segment, which starts with the calls still open. The full one is deleted once it is folded."""
-        new = Segment.create(full.path.parent)
+        new = Segment.create(full.path.parent, self._extend)
         try:
             with self._appending:  # appends wait here: no SQLite while they do
                 opened = dict(self._opened)
-                note_opened(full.rest(), opened)
-                carried = b"".join(opened.values())
-                if carried:
-                    write_line(self._write, new, carried)
+                note_opened(read_lines(full.rest()), opened)
+                if opened:
+                    self._put(new, b"".join(opened.values()))
                 new.folded = new.carried = new.size
                 self._segment, self._full = new, full
         except BaseException:
