@@ -6,6 +6,7 @@ from .accounts import ApiKey
 from .api import Served
 from .app import Options, Simulator
 from .books import Books, Entry
+from .cassette import read_cassette
 from .delivery import Pace
 from .faults import NAMES, Fault, Faults
 from .limits import Limits
@@ -30,6 +31,7 @@ __all__ = [
     "Running",
     "Served",
     "Simulator",
+    "read_cassette",
     "running",
     "serve",
 ]
