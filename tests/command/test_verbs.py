@@ -213,6 +213,30 @@ def test_help_teaches(verb: tuple[str, ...]) -> None:
     assert len(done.stdout) > 300
 
 
+@pytest.mark.parametrize(
+    ("words", "fault", "verb"),
+    [
+        (("serve", "--port", "x"), "'--port'", "penstock serve"),
+        (("serve", "--nope"), "--nope", "penstock serve"),
+        (("nothing",), "'nothing'", "penstock"),
+        (("keys", "create"), "'name'", "penstock keys create"),
+        (("report", "--by"), "'--by'", "penstock"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else " ".join(one),
+)
+def test_a_command_that_cannot_be_read_is_one_line(words: tuple[str, ...], fault: str, verb: str) -> None:
+    done = command(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("penstock: ") and done.stderr.count("\n") == 1
+    assert fault in done.stderr and done.stderr.endswith(f"See `{verb} --help`.\n")
+
+
+def test_asked_nothing_it_says_what_there_is_to_ask() -> None:
+    for words in ((), ("keys",)):
+        done = command(*words)
+        assert done.returncode == 2 and "Usage:" in done.stdout + done.stderr
+
+
 def test_the_version_is_told() -> None:
     done = command("--version")
     assert (done.returncode, done.stdout) == (0, "penstock 0.1.0\n")

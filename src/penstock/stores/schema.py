@@ -49,6 +49,12 @@ def prepare(data: Path) -> None:
 
 def unwritable(place: Path, error: OSError) -> StoreFailed:
     """The error for a folder or file that cannot be written, naming it and the system's reason."""
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return StoreFailed(
+            f"The ledger cannot write in {place}: a file stands where a folder must.",
+            code="data_folder_unwritable",
+            fix="Move the file away, or name another folder with --data.",
+        )
     return StoreFailed(
         f"The ledger cannot write in {place}: {error.strerror or error}.",
         code="data_folder_unwritable",

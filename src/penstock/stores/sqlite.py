@@ -181,7 +181,10 @@ class SqliteLedger:
                     self._segment = self._first_segment()
                 except OSError as error:
                     raise unwritable(journal_folder(self._data), error) from error
-        self.flush()
+        with self._folding:
+            self._trouble = self._try_fold()  # not `flush`: nothing is kept for later by what does not start
+            if self._trouble is not None:
+                raise self._trouble
         with self._appending:
             self._rouse()
 

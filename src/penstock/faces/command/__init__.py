@@ -7,7 +7,7 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 done, and
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -47,10 +47,16 @@ def options(
     """The production layer for the Claude API."""
 
 
+#: The option parser's own error, of which it gives out only the more special kinds.
+_UsageError = cast(type[Exception], typer.BadParameter.__base__)
+
+
 def main() -> None:
     """Run the verb named on the command line, and exit."""
     try:
-        app()
+        sys.exit(app(prog_name="penstock", standalone_mode=False) or 0)
+    except _UsageError as error:
+        sys.exit(_refuse(error))
     except PenstockError as error:
         print(f"penstock: {error}", file=sys.stderr)
         sys.exit(2)
@@ -59,3 +65,15 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+
+
+def _refuse(error: Exception) -> int:
+    """Say in one line what was wrong with the command; where nothing was asked, say all there is to ask."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined]
+        return 2
+    context = getattr(error, "ctx", None)
+    said = getattr(error, "format_message", error.__str__)().rstrip(".")
+    verb = context.command_path if context is not None else "penstock"
+    print(f"penstock: {said}. See `{verb} --help`.", file=sys.stderr)
+    return 2
