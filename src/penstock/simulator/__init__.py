@@ -11,6 +11,7 @@ from .delivery import Pace
 from .faults import NAMES, Fault, Faults
 from .limits import Limits
 from .replay import Recorded
+from .schedule import Rule, read_rule
 from .server import Running, running, serve
 from .spend import Caps
 
@@ -28,10 +29,12 @@ __all__ = [
     "Options",
     "Pace",
     "Recorded",
+    "Rule",
     "Running",
     "Served",
     "Simulator",
     "read_cassette",
+    "read_rule",
     "running",
     "serve",
 ]

@@ -10,21 +10,27 @@ from .buckets import Bucket, shown
 from .dice import Dice
 from .faults import Fault
 from .headers import Header, Headers
-from .limits import TIERS
+from .limits import CONCURRENT, TIERS, refusal, tokens_text
 from .problems import Problem, error_body
-from .spend import tier_cap
+from .spend import own_cap, tier_cap
 
 _UPSTREAM_503 = b"upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+_HTML_413 = (
+    b"<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n"
+    b"<center><h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n"
+    b"</html>\r\n"
+)
 _HTML_502 = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n"
     b"<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
 )
-_RATE_LIMITED = (
-    "This request would exceed your organization's rate limit of 2,000,000 input tokens per minute (org: {org}). "
-    "For details, refer to: https://docs.claude.com/en/api/rate-limits. You can see the response headers for current "
-    "usage. Please reduce the prompt length or the maximum tokens requested, or try again later. You may also contact "
-    "sales at https://www.anthropic.com/contact-sales to discuss your options for a rate limit increase."
-)
+#: Answers of the edge by itself: status, content type, text.
+_EDGE = {
+    "html_502": (502, b"text/html", _HTML_502),
+    "unavailable_503": (503, b"text/plain", _UPSTREAM_503),
+    "too_large_413": (413, b"text/html", _HTML_413),
+}
+_MODEL = "claude-sonnet-4-6"
 
 
 def _nothing() -> None:
@@ -64,24 +70,36 @@ def problem_answer(problem: Problem, headers: Headers, request_id: str, dice: Di
 
 def fault_answer(fault: Fault, headers: Headers, request_id: str, dice: Dice, caller: Caller, now_s: float) -> Answer:
     """A fault that is a whole answer by itself."""
-    if fault.name == "html_502":
-        return Answer(502, headers.edge(b"text/html", dice), [_HTML_502], has_length=True)
-    if fault.name == "unavailable_503":
-        return Answer(503, headers.edge(b"text/plain", dice), [_UPSTREAM_503], has_length=True)
-    if fault.name == "overloaded":
-        made = headers.problem(request_id, dice, caller, True)
+    edge = _EDGE.get(fault.name)
+    if edge is not None:
+        status, kind, text = edge
+        return Answer(status, headers.edge(kind, dice), [text], has_length=True)
+    if fault.name in ("overloaded", "retry_lie"):
+        made = headers.problem(request_id, dice, caller, fault.name == "overloaded")
         return Answer(529, made, [error_body("overloaded_error", "Overloaded", None)], has_length=True)
+    return problem_answer(_problem(fault, caller, now_s), headers, request_id, dice, caller)
+
+
+def _problem(fault: Fault, caller: Caller, now_s: float) -> Problem:
+    """The answer's words and fields, as where the real cause is at work."""
     if fault.name == "error_500":
-        made = headers.problem(request_id, dice, caller, False)
-        body = error_body("api_error", "Internal server error", request_id)
-        return Answer(500, made, [body], has_length=True)
+        return Problem(500, "api_error", "Internal server error")
+    if fault.name == "error_504":
+        return Problem(504, "timeout_error", "Request timed out.", may_retry=True)
     if fault.name == "spend_cap":
-        return problem_answer(tier_cap(now_s), headers, request_id, dice, caller)
-    wait_s = max(0, round(fault.number(1)))
-    made = headers.problem(request_id, dice, caller, True)
-    made += [(b"retry-after", str(wait_s).encode()), *_used_up(now_s)]
-    body = error_body("rate_limit_error", _RATE_LIMITED.format(org=caller.organization_id), request_id)
-    return Answer(429, made, [body], has_length=True)
+        return tier_cap(now_s)
+    if fault.name == "own_cap":
+        return own_cap(now_s)
+    if fault.name == "crowded":
+        return refusal(CONCURRENT)
+    shown_headers = _used_up(now_s)
+    if fault.name == "ramp_limited":
+        text = tokens_text("maximum usage increase rate for input tokens per minute", caller, _MODEL)
+        return refusal(text, shown_headers, wait_s=fault.number(30), code="ramp_limit_exceeded")
+    text = tokens_text("rate limit of 2,000,000 input tokens per minute", caller, _MODEL)
+    if fault.name == "over_limit":
+        return refusal(text, shown_headers, may_retry=False)
+    return refusal(text, shown_headers, wait_s=fault.number(1))
 
 
 def _used_up(now_s: float) -> list[Header]:

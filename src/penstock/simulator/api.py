@@ -30,7 +30,8 @@ class Served:
     """A request as it arrived and what became of it. `path` has the query; header names are lower-case.
 
     `status` is 0 where no answer began. `ending` is "whole", the name of the fault, or "caller gone"; it is empty
-    while the answer is under way. `caller` is None where the credential was not known.
+    while the answer is under way. `caller` is None where the credential was not known;
+    `client` is the address it came from.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Served:
     status: int = 0
     ending: str = ""
     caller: Caller | None = None
+    client: str = ""
 
 
 class Api:

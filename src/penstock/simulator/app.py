@@ -7,19 +7,25 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from typing import TypedDict
 
+import msgspec
+
 from .accounts import Accounts, ApiKey, made_key
 from .answer import Answer, fault_answer, problem_answer
 from .api import Api, Served
 from .books import Books, Entry
+from .control import Control
 from .delivery import Head, Pace, Piece, Step, delivered, failed
 from .dice import Dice
-from .faults import ANSWERED, BEFORE, Dealer, Fault, Faults, read_fault
+from .distortion import altered
+from .faults import Fault, Faults, read_fault
 from .headers import Headers
 from .limits import Limits
 from .model import Line
 from .problems import Problem
 from .replay import Recorded, Replay
+from .schedule import Dealer, Rule, read_rule
 from .spend import Caps
+from .toxics import poisoned
 from .wire import Message, Wire, deflater
 
 
@@ -33,10 +39,12 @@ class Options(TypedDict, total=False):
     limits               what an organization may use per minute (shown, not enforced)
     caps                 what an organization may spend (without end)
     faults               shares of faults, seeded
+    schedule             rules for faults: `Rule`s, or texts such as "overloaded 30% from 10s to 40s"
     answers              what the model says instead: pairs (text the prompt contains, answer) or functions of the
                          request; an answer is a text or a list of content blocks; the first that fits counts
     replay               recorded answers to POST /v1/messages, served before any others
     pace                 how fast it answers (at once)
+    control_key          lets other machines use `/simulator/…`; without one only this machine may
     allow_fault_headers  whether a request may ask for a fault by `x-simulator-fault: NAME[:NUMBER]` (False)
     is_lean              answer from bytes made once, for benchmarks: checks nothing, keeps no books (False)
     keep_requests        how many of the last requests `requests` and `books` remember (1000)
@@ -52,9 +60,11 @@ class Options(TypedDict, total=False):
     limits: Limits
     caps: Caps
     faults: Faults
+    schedule: Sequence[Rule | str]
     answers: Sequence[Line]
     replay: Iterable[Recorded]
     pace: Pace
+    control_key: str | None
     allow_fault_headers: bool
     is_lean: bool
     keep_requests: int
@@ -76,9 +86,11 @@ class Simulator:
         limits: Limits | None = None,
         caps: Caps | None = None,
         faults: Faults | None = None,
+        schedule: Sequence[Rule | str] = (),
         answers: Sequence[Line] = (),
         replay: Iterable[Recorded] = (),
         pace: Pace | None = None,
+        control_key: str | None = None,
         allow_fault_headers: bool = False,
         is_lean: bool = False,
         keep_requests: int = 1000,
@@ -110,13 +122,15 @@ class Simulator:
             batch_s=batch_s,
             now=clock,
         )
-        self._dealer = Dealer(faults or Faults(), may_ask=allow_fault_headers)
+        rules = [read_rule(rule) if isinstance(rule, str) else rule for rule in schedule]
+        self.dealer = Dealer(faults or Faults(), rules, clock, may_ask=allow_fault_headers)
+        self._control = Control(self.dealer, self.books, control_key)
         self._replay = Replay(replay)
         self._count = 0
 
     def trigger(self, fault: str | Fault, count: int = 1) -> None:
         """Let the next `count` requests meet a fault: NAME or NAME:NUMBER. Raises ValueError for an unknown one."""
-        self._dealer.trigger(read_fault(fault) if isinstance(fault, str) else fault, count)
+        self.dealer.trigger(read_fault(fault) if isinstance(fault, str) else fault, count)
 
     async def __call__(
         self,
@@ -144,6 +158,8 @@ class Simulator:
 
         Whoever takes the steps closes them when done, or where the caller goes.
         """
+        if served.path.startswith("/simulator/"):
+            return self._controlled(served)
         self._count += 1
         dice = Dice(self._seed, "request", self._count)
         served.request_id = dice.id("req")
@@ -153,24 +169,39 @@ class Simulator:
         fault = None
         try:
             if served.path.startswith("/v1/"):
-                fault = self._dealer.deal(served.headers, dice)
+                fault = self.dealer.deal(served.headers, served.path, _model_of(served.body), dice)
             answer = self._decide(served, entry, fault, dice)
         except Problem as problem:
             answer = problem_answer(problem, self._headers, served.request_id, dice, served.caller)
             entry.error_type, entry.error_code = problem.kind, problem.code
             fault = None
         self.books.enter(entry)
-        if fault is None or fault.name in ANSWERED:
-            steps = delivered(answer, self._pace, dice)
-        else:
-            steps = failed(answer, fault, served.request_id, dice)
-        return answer, _watched(steps, served, entry, answer, "whole" if fault is None else fault.name)
+        entry.fault = None if fault is None else fault.name
+        return answer, _watched(self._steps(answer, fault, served, dice), served, entry, answer)
+
+    def _controlled(self, served: Served) -> tuple[Answer, Generator[Step, None, None]]:
+        """Its own endpoints: not remembered, not in the books, and no request that seeded draws would count."""
+        dice = Dice(self._seed, "control")
+        try:
+            answer = self._control.answer(served.method, served.path, served.headers, served.body, served.client)
+        except Problem as problem:
+            answer = problem_answer(problem, self._headers, dice.id("req"), dice, None)
+        return answer, (step for step in delivered(answer, Pace(), dice))
+
+    def _steps(self, answer: Answer, fault: Fault | None, served: Served, dice: Dice) -> Iterator[Step]:
+        when = "" if fault is None else fault.kind.when
+        if fault is not None and when in ("before", "during"):
+            return failed(answer, fault, served.request_id, dice)
+        if fault is not None and when == "altered":
+            answer = altered(answer, fault.name, dice)
+        steps = delivered(answer, self._pace, dice)
+        return poisoned(steps, fault, dice) if fault is not None and when == "socket" else steps
 
     def _decide(self, served: Served, entry: Entry, fault: Fault | None, dice: Dice) -> Answer:
-        if fault is not None and fault.name in ANSWERED:
+        if fault is not None and fault.kind.when == "answered":
             caller = self._accounts.first
             return fault_answer(fault, self._headers, served.request_id, dice, caller, self._clock())
-        if fault is not None and fault.name in BEFORE:
+        if fault is not None and fault.kind.when == "before":
             return Answer(200, [])
         if served.method == "POST" and served.path.partition("?")[0] == "/v1/messages":
             recorded = self._replay.next(served.body)
@@ -179,9 +210,7 @@ class Simulator:
         return self.api.answer(served, entry, dice)
 
 
-def _watched(
-    steps: Iterator[Step], served: Served, entry: Entry, answer: Answer, ending: str
-) -> Generator[Step, None, None]:
+def _watched(steps: Iterator[Step], served: Served, entry: Entry, answer: Answer) -> Generator[Step, None, None]:
     """The steps, with what became of them noted: when the answer begins, and once, when it is over."""
     sent, whole = 0, sum(map(len, answer.parts)) or 1
     has_ended = False
@@ -195,7 +224,7 @@ def _watched(
                 sent += len(step.data)
         has_ended = True
     finally:
-        served.ending = entry.ending = ending if has_ended else "caller gone"
+        served.ending = entry.ending = (entry.fault or "whole") if has_ended else "caller gone"
         answer.ended(min(1.0, sent / whole) if served.status else 0.0)
 
 
@@ -206,4 +235,21 @@ def _served(scope: Message, body: bytes) -> Served:
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     query = scope["query_string"].decode("latin-1")
     path = scope["path"] + ("?" + query if query else "")
-    return Served(scope["method"], path, headers, body)
+    client = scope.get("client") or ("",)
+    return Served(scope["method"], path, headers, body, client=client[0])
+
+
+class _Asked(msgspec.Struct):
+    """What rules look at in a body."""
+
+    model: str = ""
+
+
+_ASKED = msgspec.json.Decoder(_Asked)
+
+
+def _model_of(body: bytes) -> str:
+    try:
+        return _ASKED.decode(body).model
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""

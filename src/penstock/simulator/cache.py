@@ -1,128 +1,126 @@
-"""The prompt cache: exact prefixes, at most 20 blocks of look-back, 5 minutes or an hour."""
+"""The prompt cache: exact prefixes, a look back of 20 positions, 5 minutes or an hour.
+
+By `claude-api.md` §8. Where it is silent: an entry is gone at the very second its lifetime ends; every breakpoint looks
+for itself, and each entry so found counts as read; a breakpoint on the best hit leaves that entry its own lifetime;
+nothing is evicted before its time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from hashlib import blake2b
+from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
+from .accounts import Caller
 from .catalogue import Model
+from .diagnostics import Fingerprints, Pending
+from .prefix import HOUR_S, Place, Prompt, has_marks, laid_out, pieces_of, rounded
 from .stream import Prompted
-from .tokens import block_tokens, content_tokens, frame_tokens, tools_tokens
 
 LOOKBACK = 20
-_UNCACHEABLE = ("thinking", "redacted_thinking")
+_FIRST_SWEEP = 4096
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Entry:
+    """When a cached prefix ends, in Unix seconds, and how long each read makes it live. The later of two counts."""
+
+    ends_at_s: float
+    lifetime_s: int
 
 
 @dataclass(slots=True)
-class _Place:
-    """A block of the prompt: the hash and the tokens of all up to it, and the lifetime asked for, 0 for none."""
+class Planned:
+    """One request's part in the cache. Nothing is changed before it is `admitted`, nothing written before it begins.
 
-    digest: bytes
-    tokens: float
-    lifetime_s: int
-    may_mark: bool
+    `diagnostics` is the answer's field of that name where `is_diagnosed`, by what the request asked.
+    """
+
+    prompted: Prompted
+    _cache: PromptCache
+    _read: dict[bytes, _Entry] = field(default_factory=dict)
+    _written: dict[bytes, _Entry] = field(default_factory=dict)
+    _pending: Pending | None = None
+
+    @property
+    def is_diagnosed(self) -> bool:
+        return self._pending is not None
+
+    @property
+    def diagnostics(self) -> dict[str, Any] | None:
+        return None if self._pending is None else self._pending.found
+
+    def admitted(self, message_id: str) -> None:
+        """The request goes on and will be answered under this id: what it reads is renewed from its start."""
+        self._cache.put(self._read)
+        if self._pending is not None:
+            self._pending.keep(message_id)
+
+    def begin(self) -> None:
+        """Its answer begins: what it writes can be read from here on, and lives from the request's start."""
+        self._cache.put(self._written)
 
 
 class PromptCache:
-    """What one simulated workspace has cached: (model, prefix) to the time it expires and its lifetime."""
+    """What all workspaces of one simulator have cached: hashes of prefixes, for as long as they live."""
 
     def __init__(self) -> None:
-        self._entries: dict[bytes, tuple[float, int]] = {}
+        self._entries: dict[bytes, _Entry] = {}
+        self._sweep_at = _FIRST_SWEEP
+        self._fingerprints = Fingerprints()
 
-    def count(self, request: dict[str, Any], model: Model, now_s: float) -> Prompted:
-        """Input tokens of a request by kind; reads renew and writes are made at once."""
-        if "cache_control" not in request and not _has_marks(request):
-            return Prompted(count_prompt(request, model))
-        places = list(_places(request, model))
-        marks = [at for at, place in enumerate(places) if place.lifetime_s]
-        total = round(places[-1].tokens)
-        if not marks or places[marks[-1]].tokens < model.cacheable_tokens:
-            return Prompted(total)
-        hit = self._hit(places, marks, now_s)
-        for at in marks:
-            place = places[at]
-            if at > hit and place.tokens >= model.cacheable_tokens:
-                self._entries[place.digest] = (now_s + place.lifetime_s, place.lifetime_s)
-        read = round(places[hit].tokens) if hit >= 0 else 0
-        last = round(places[marks[-1]].tokens)
-        hours = [round(places[at].tokens) for at in marks if at > hit and places[at].lifetime_s > 300]
-        hour = max(hours[-1], read) if hours else read
-        return Prompted(total - last, read, last - hour, hour - read)
+    def plan(self, request: dict[str, Any], model: Model, caller: Caller, now_s: float, betas: str = "") -> Planned:
+        """What a valid request starting now finds cached, and what it will write."""
+        asked = request.get("diagnostics")
+        if not has_marks(request) and not isinstance(asked, dict):
+            return Planned(Prompted(count_prompt(request, model)), self)
+        prompt = laid_out(request, model, caller.cache_scope)
+        planned = self._planned(prompt, model, now_s)
+        if isinstance(asked, dict):
+            planned._pending = self._fingerprints.compare(request, prompt, caller.cache_scope, betas, now_s)
+        return planned
 
-    def _hit(self, places: list[_Place], marks: list[int], now_s: float) -> int:
-        """The furthest place that was written before and lives, or -1. Renews it."""
-        for mark in reversed(marks):
-            for at in range(mark, max(-1, mark - LOOKBACK), -1):
-                ends_at, lifetime_s = self._entries.get(places[at].digest, (0.0, 0))
-                if ends_at > now_s:
-                    self._entries[places[at].digest] = (now_s + lifetime_s, lifetime_s)
-                    return at
-        return -1
+    def put(self, entries: dict[bytes, _Entry]) -> None:
+        """Keep these entries, or the ones held under the same prefixes where those live longer."""
+        for prefix, entry in entries.items():
+            held = self._entries.get(prefix)
+            self._entries[prefix] = entry if held is None else max(held, entry)
+        if entries and len(self._entries) >= self._sweep_at:
+            self._sweep(max(entry.ends_at_s - entry.lifetime_s for entry in entries.values()))
+
+    def _planned(self, prompt: Prompt, model: Model, now_s: float) -> Planned:
+        places = prompt.places
+        marks = [at for at, place in enumerate(places) if place.lifetime_s and place.tokens >= model.cacheable_tokens]
+        if not marks:
+            return Planned(Prompted(prompt.tokens), self)
+        hits = {at for mark in marks for at in self._found(places, mark, now_s)}
+        best = max(hits, default=-1)
+        beyond = [places[at] for at in marks if at > best]
+        read = places[best].tokens if hits else 0
+        hour = max((place.tokens for place in beyond if place.lifetime_s == HOUR_S), default=read)
+        last = places[marks[-1]].tokens
+        planned = Planned(Prompted(prompt.tokens - last, read, last - hour, hour - read), self)
+        for at in hits:
+            lifetime_s = self._entries[places[at].prefix].lifetime_s
+            planned._read[places[at].prefix] = _Entry(now_s + lifetime_s, lifetime_s)
+        for place in beyond:
+            planned._written[place.prefix] = _Entry(now_s + place.lifetime_s, place.lifetime_s)
+        return planned
+
+    def _found(self, places: list[Place], mark: int, now_s: float) -> list[int]:
+        """The place nearest to a breakpoint, itself included, whose prefix is cached; none past the look back."""
+        for at in range(mark, max(-1, mark - LOOKBACK), -1):
+            held = self._entries.get(places[at].prefix)
+            if held is not None and held.ends_at_s > now_s:
+                return [at]
+        return []
+
+    def _sweep(self, now_s: float) -> None:
+        """Forget what has ended, and come back when twice as much is held."""
+        self._entries = {prefix: entry for prefix, entry in self._entries.items() if entry.ends_at_s > now_s}
+        self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._entries))
 
 
 def count_prompt(request: dict[str, Any], model: Model) -> int:
     """Input tokens of a request, cached or not: what count_tokens answers."""
-    weights = model.weights
-    total = frame_tokens(request, weights) + weights.message * (len(request["messages"]) - 1)
-    total += tools_tokens(request.get("tools") or [], request.get("tool_choice"), weights)
-    total += content_tokens(request.get("system") or "", weights)
-    total += sum(content_tokens(turn["content"], weights) for turn in request["messages"])
-    return max(1, round(total))
-
-
-def _has_marks(request: dict[str, Any]) -> bool:
-    parts = [request.get("tools"), request.get("system"), *(turn["content"] for turn in request["messages"])]
-    return any(
-        isinstance(block, dict) and block.get("cache_control")
-        for part in parts
-        if isinstance(part, list)
-        for block in part
-    )
-
-
-def _blocks(request: dict[str, Any], model: Model) -> Iterator[tuple[str, Any, float]]:
-    """Every block in prompt order with its tokens: tools, system, messages."""
-    weights, tools = model.weights, request.get("tools") or []
-    before = 0.0
-    for at in range(len(tools)):
-        upto = tools_tokens(tools[: at + 1], request.get("tool_choice"), weights)
-        yield "tool", tools[at], upto - before
-        before = upto
-    system = request.get("system") or []
-    for block in [{"type": "text", "text": system}] if isinstance(system, str) else system:
-        yield "system", block, block_tokens(block, weights)
-    frame = frame_tokens(request, weights)
-    for turn in request["messages"]:
-        content = turn["content"]
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        for block in blocks:
-            yield turn["role"], block, frame + block_tokens(block, weights)
-            frame = 0.0
-        frame += weights.message
-
-
-def _places(request: dict[str, Any], model: Model) -> Iterator[_Place]:
-    digest = blake2b(f"{model.id} {request.get('speed')}".encode(), digest_size=16)
-    tokens, places = 0.0, []
-    for role, block, cost in _blocks(request, model):
-        bare = {name: value for name, value in block.items() if name != "cache_control"}
-        digest.update(role.encode() + b"\0" + msgspec.json.encode(bare))
-        tokens += cost
-        may_mark = block.get("type") not in _UNCACHEABLE and block.get("text") != ""
-        mark = _lifetime_s(block.get("cache_control")) if may_mark else 0
-        places.append(_Place(digest.digest(), tokens, mark, may_mark))
-    if automatic := _lifetime_s(request.get("cache_control")):
-        last = next((place for place in reversed(places) if place.may_mark), None)
-        if last is not None and not last.lifetime_s:
-            last.lifetime_s = automatic
-    return iter(places)
-
-
-def _lifetime_s(control: Any) -> int:
-    if not isinstance(control, dict):
-        return 0
-    return 3600 if control.get("ttl") == "1h" else 300
+    pieces, rest = pieces_of(request, model)
+    return max(1, rounded(sum((piece.tokens for piece in pieces), 0.0) + rest))

@@ -100,16 +100,20 @@ def failed(answer: Answer, fault: Fault, request_id: str, dice: Dice) -> Iterato
         while True:
             yield Pause(max(0.001, fault.number(1.0)))
             yield Piece(PING)
-    elif fault.name == "slow":
-        yield from _paused(answer, fault.number(5.0), dice)
+    elif fault.name in ("slow", "slow_pings"):
+        yield from _paused(answer, fault.number(5.0), dice, has_pings=fault.name == "slow_pings")
     else:
         yield from _broken(answer, fault, request_id, dice)
 
 
-def _paused(answer: Answer, wait_s: float, dice: Dice) -> Iterator[Step]:
+def _paused(answer: Answer, wait_s: float, dice: Dice, *, has_pings: bool) -> Iterator[Step]:
     parts = _parts(answer)
     head = 4 if answer.is_stream else 1
     yield Piece(b"".join(parts[:head]))
+    while has_pings and answer.is_stream and wait_s > 1:
+        yield Pause(1.0)
+        yield Piece(PING)
+        wait_s -= 1
     yield Pause(wait_s)
     for piece in grouped(parts[head:], dice):
         yield Piece(piece)

@@ -38,7 +38,7 @@ _REQUESTS = (
     "Number of requests has exceeded your per-minute rate limit (https://docs.claude.com/en/api/rate-limits); "
     f"{_SEE}{_SALES}"
 )
-_CONCURRENT = (
+CONCURRENT = (
     "Number of concurrent connections has exceeded your rate limit. Please try again later or contact sales at "
     f"{_SALES}"
 )
@@ -167,7 +167,7 @@ class RateLimits:
         """Take one request to the batches endpoint that adds items to those queued. Raises Problem 429."""
         requests, queue = BATCH_TIERS[self._limits.tier]
         if self._limits.is_enforced and queued + added > queue:
-            raise _refusal(_QUEUE.format(limit=queue), may_retry=added <= queue)
+            raise refusal(_QUEUE.format(limit=queue), may_retry=added <= queue)
         self._take_shared(caller, "batches", requests)
 
     def table(self) -> dict[str, tuple[int, int, int]]:
@@ -179,7 +179,7 @@ class RateLimits:
         bucket = self._shared.setdefault((caller.organization_id, name), Bucket(limit, now_s))
         wait_s = bucket.wait_s(1, now_s)
         if self._limits.is_enforced and wait_s > 0:
-            raise _refusal(_REQUESTS, wait_s=wait_s)
+            raise refusal(_REQUESTS, wait_s=wait_s)
         bucket.take(1, now_s)
 
     def _numbers(self, family: str) -> tuple[int, int, int]:
@@ -216,7 +216,7 @@ class RateLimits:
     ) -> None:
         own = self._limits
         if own.concurrent is not None and self._under_way.get(caller.organization_id, 0) >= own.concurrent:
-            raise _refusal(_CONCURRENT)
+            raise refusal(CONCURRENT)
         headers = shown(group.requests, group.inputs, group.outputs, now_s)
         if inputs is group.fast_inputs:
             headers += shown_fast(inputs, outputs, now_s)
@@ -224,24 +224,24 @@ class RateLimits:
         if own.is_smooth:
             wait_s = max(wait_s, group.smooth.wait_s(1, now_s))
         if wait_s > 0:
-            raise _refusal(_REQUESTS, headers, wait_s=wait_s)
+            raise refusal(_REQUESTS, headers, wait_s=wait_s)
 
         def tokens(what: str) -> str:
-            return _TOKENS.format(what=what, org=caller.organization_id, model=model.id)
+            return tokens_text(what, caller, model.id)
 
         for bucket, amount, kind in ((inputs, input_tokens, "input"), (outputs, 1, "output")):
             text = tokens(f"rate limit of {bucket.limit:,} {kind} tokens per minute")
             if amount > bucket.limit:
-                raise _refusal(text, headers, may_retry=False)
+                raise refusal(text, headers, may_retry=False)
             if (wait_s := bucket.wait_s(amount, now_s)) > 0:
-                raise _refusal(text, headers, wait_s=wait_s)
+                raise refusal(text, headers, wait_s=wait_s)
         if group.prompt_bytes is not None and group.prompt_bytes.wait_s(body_bytes, now_s) > 0:
-            raise _refusal(tokens(f"rate limit of {group.prompt_bytes.limit:,} prompt bytes per hour"))
+            raise refusal(tokens(f"rate limit of {group.prompt_bytes.limit:,} prompt bytes per hour"))
         if own.ramp is not None:
             allowed = max(inputs.limit / 10, group.last_minute * own.ramp)
             if group.this_minute + input_tokens > allowed:
                 text = tokens("maximum usage increase rate for input tokens per minute")
-                raise _refusal(text, headers, wait_s=60 - now_s % 60, code="ramp_limit_exceeded")
+                raise refusal(text, headers, wait_s=60 - now_s % 60, code="ramp_limit_exceeded")
 
 
 def group_of(model: Model) -> str:
@@ -252,7 +252,12 @@ def group_of(model: Model) -> str:
     return f"{model.family}-4.x" if major == 4 and model.family != "haiku" else f"{model.family}-{major}.{minor}"
 
 
-def _refusal(
+def tokens_text(what: str, caller: Caller, model_id: str) -> str:
+    """The recorded words for too many tokens."""
+    return _TOKENS.format(what=what, org=caller.organization_id, model=model_id)
+
+
+def refusal(
     text: str,
     headers: list[Header] | None = None,
     *,
@@ -260,6 +265,7 @@ def _refusal(
     may_retry: bool = True,
     code: str | None = None,
 ) -> Problem:
+    """A 429; with `wait_s` it carries `retry-after`."""
     fields = list(headers or [])
     if wait_s is not None:
         fields.append((b"retry-after", b"%d" % max(1, math.ceil(wait_s))))

@@ -12,7 +12,7 @@ from ..wire.prices import PriceBook
 from .accounts import Caller
 from .answer import Answer
 from .books import Books, Entry
-from .cache import PromptCache, count_prompt
+from .cache import Planned, PromptCache, count_prompt
 from .catalogue import Model
 from .dice import Dice
 from .headers import Headers
@@ -20,7 +20,7 @@ from .limits import Limits, RateLimits
 from .model import Line, speak
 from .problems import invalid
 from .spend import Caps, Spend
-from .stream import Prompted, Written, events, message
+from .stream import Written, events, message
 from .threads import Threads
 from .validate import VERSIONS, check_count, check_message, parse
 
@@ -49,11 +49,12 @@ class Messages:
     def create(self, body: bytes, caller: Caller, version: str, betas: str, entry: Entry, dice: Dice) -> Answer:
         """The answer to POST /v1/messages. Raises Problem."""
         self._spend.check(caller)
-        request, model, prompted = self._prepared(parse(body), version, betas)
+        request, model, planned = self._prepared(parse(body), caller, version, betas)
+        prompted = planned.prompted
         uncached = prompted.input_tokens + prompted.write_5m + prompted.write_1h
         is_fast = request.get("speed") == "fast"
         admission = self._limits.admit(caller, model, uncached, len(body), is_fast=is_fast)
-        written = self._written(request, model, prompted, dice)
+        written = self._written(request, model, planned, dice)
         is_stream = request.get("stream") is True
         headers = self._headers.answer(entry.request_id, dice, caller, admission.headers, is_stream=is_stream)
         parts = events(written, dice) if is_stream else [msgspec.json.encode(message(written))]
@@ -66,7 +67,7 @@ class Messages:
             admission.ended(entry.output_tokens)
 
         tokens = written.spoken.output_tokens
-        return Answer(200, headers, parts, is_stream, output_tokens=tokens, ended=ended)
+        return Answer(200, headers, parts, is_stream, output_tokens=tokens, began=planned.begin, ended=ended)
 
     def count(self, body: bytes, caller: Caller, version: str, betas: str) -> dict[str, Any]:
         """The answer to POST /v1/messages/count_tokens. Raises Problem."""
@@ -80,43 +81,50 @@ class Messages:
             raise invalid("max_tokens: 0 is not supported in batch requests")
         if "thread" in params:
             raise invalid("thread: Not supported in batch requests")
-        request, model, prompted = self._prepared(params, VERSIONS[0], "batch")
-        written = self._written(request, model, prompted, dice, tier="batch")
+        request, model, planned = self._prepared(params, caller, VERSIONS[0], "batch")
+        written = self._written(request, model, planned, dice, tier="batch")
+        planned.begin()
         self._note(entry, written)
         entry.output_tokens = written.spoken.output_tokens
         entry.cost_nano = self._cost_nano(entry)
         self._spend.charge(caller, entry.cost_nano)
         return message(written)
 
-    def _prepared(self, request: dict[str, Any], version: str, betas: str) -> tuple[dict[str, Any], Model, Prompted]:
-        """The whole request, its model, and its input tokens by kind. Raises Problem."""
+    def _prepared(
+        self, request: dict[str, Any], caller: Caller, version: str, betas: str
+    ) -> tuple[dict[str, Any], Model, Planned]:
+        """The whole request, its model, and its part in the cache. Raises Problem."""
         now_s = self._now()
         request = self._threads.whole(request, now_s)
         model = check_message(request, version, betas)
-        prompted = self._cache.count(request, model, now_s)
+        planned = self._cache.plan(request, model, caller, now_s, betas)
+        prompted = planned.prompted
         total = prompted.input_tokens + prompted.cache_read + prompted.write_5m + prompted.write_1h
         if total > model.window_tokens:
             raise invalid(f"prompt is too long: {total} tokens > {model.window_tokens} maximum")
-        return request, model, prompted
+        return request, model, planned
 
     def _written(
-        self, request: dict[str, Any], model: Model, prompted: Prompted, dice: Dice, tier: str = "standard"
+        self, request: dict[str, Any], model: Model, planned: Planned, dice: Dice, tier: str = "standard"
     ) -> Written:
         """What the model makes of it."""
         spoken = speak(request, model, self._seed, dice, self._script)
         is_modern = model.version >= (4, 6)
         id = dice.id("msg")
         self._threads.keep(request, id, spoken.blocks, self._now())
+        planned.admitted(id)
         return Written(
             id=id,
             model=model.id,
             spoken=spoken,
-            prompted=prompted,
+            prompted=planned.prompted,
             service_tier=tier,
             inference_geo=str(request.get("inference_geo") or "global") if is_modern else "not_available",
             speed=request.get("speed"),
             shows_thinking_tokens=model.version >= (4, 7) or "thinking" in request,
             has_edits="context_management" in request,
+            is_diagnosed=planned.is_diagnosed,
+            diagnostics=planned.diagnostics,
         )
 
     def _note(self, entry: Entry, written: Written) -> None:

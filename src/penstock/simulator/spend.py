@@ -72,7 +72,7 @@ class Spend:
         if _is_reached(caps.credit_usd, self._spent.get((caller.organization_id, ""), 0)):
             raise invalid(_CREDIT)
         if _is_reached(caps.own_usd, organization):
-            raise invalid(_OWN.format(date=date))
+            raise own_cap(self._now())
         if _is_reached(caps.workspace_usd, self._spent.get((caller.cache_scope, month), 0)):
             raise invalid(_WORKSPACE.format(date=date))
         if _is_reached(caps.contract_usd, organization):
@@ -88,6 +88,11 @@ def tier_cap(now_s: float) -> Problem:
     """The answer of an organization past its tier's monthly threshold: no `retry-after`, waiting does not help."""
     text = _TIER.format(date=next_month(now_s))
     return Problem(429, "rate_limit_error", text, "enforced_spend_limit_reached", may_retry=None)
+
+
+def own_cap(now_s: float) -> Problem:
+    """The answer of an organization past the limit it has set itself."""
+    return invalid(_OWN.format(date=next_month(now_s)))
 
 
 def next_month(now_s: float) -> str:

@@ -47,7 +47,10 @@ class Prompted:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Everything a message's bytes are made from. `has_edits` is set where the request manages its context."""
+    """Everything a message's bytes are made from. `has_edits` is set where the request manages its context.
+
+    `diagnostics`, of the prompt cache, is shown where the request asked for it (`is_diagnosed`), None as null.
+    """
 
     id: str
     model: str
@@ -58,6 +61,8 @@ class Written:
     speed: str | None = None
     shows_thinking_tokens: bool = False
     has_edits: bool = False
+    is_diagnosed: bool = False
+    diagnostics: dict[str, Any] | None = None
 
     def usage(self, output_tokens: int) -> dict[str, Any]:
         usage = {**self.prompted.counts, "cache_creation": self.prompted.creation, "output_tokens": output_tokens}
@@ -100,6 +105,8 @@ def message(written: Written) -> dict[str, Any]:
         "stop_details": None,
         "usage": usage,
     }
+    if written.is_diagnosed:
+        body["diagnostics"] = written.diagnostics
     return {**body, "context_management": {"applied_edits": []}} if written.has_edits else body
 
 
@@ -122,6 +129,8 @@ def events(written: Written, dice: Dice) -> list[bytes]:
         "stop_details": None,
         "usage": written.usage(min(_held_back(spoken, dice), spoken.output_tokens)),
     }
+    if written.is_diagnosed:
+        start["diagnostics"] = written.diagnostics
     made = [event("message_start", _encode({"type": "message_start", "message": start}), dice)]
     for index, block in enumerate(spoken.blocks):
         begun = _block(index, block, dice)

@@ -78,8 +78,8 @@ _TOOL_PROMPTS = {
     "claude-fable-5": (286, 406),
     "claude-mythos-5": (286, 406),
 }
-#: Tokens of the versioned client tools, whose definitions are the vendor's.
-_CLIENT_TOOLS = {"bash": (244, 325), "text_editor": (700, 700)}
+#: Tokens of versioned tools, whose definitions are the vendor's; of tool search as recorded (median of 29 prompts).
+_VENDOR_TOOLS = {"bash": (244, 325), "text_editor": (700, 700), "tool_search_tool": (191, 344)}
 
 
 @cache
@@ -153,19 +153,9 @@ def is_forced(choice: Any) -> bool:
     return isinstance(choice, dict) and choice.get("type") in ("any", "tool")
 
 
-def tools_tokens(tools: list[Any], choice: Any, weights: Weights) -> float:
-    """Tokens of the tool definitions and of the hidden prompt that introduces them."""
-    if not tools:
-        return 0.0
-    total = float(weights.tools_forced if is_forced(choice) else weights.tools_auto)
-    for tool in tools:
-        if isinstance(tool, dict):
-            total += _tool_tokens(tool, weights)
-    return total
-
-
-def _tool_tokens(tool: dict[str, Any], weights: Weights) -> float:
-    for kind, (old, new) in _CLIENT_TOOLS.items():
+def tool_tokens(tool: dict[str, Any], weights: Weights) -> float:
+    """Tokens of one tool's definition, without the hidden prompt that introduces all of them."""
+    for kind, (old, new) in _VENDOR_TOOLS.items():
         if str(tool.get("type", "")).startswith(kind):
             return new if weights.is_dense else old
     shown = {name: tool[name] for name in ("name", "description", "input_schema") if name in tool}
