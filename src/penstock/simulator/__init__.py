@@ -13,6 +13,7 @@ from .limits import Limits
 from .replay import Recorded
 from .schedule import Rule, read_rule
 from .server import Running, running, serve
+from .setup import read_setup
 from .spend import Caps
 
 FAULT_NAMES = NAMES
@@ -35,6 +36,7 @@ __all__ = [
     "Simulator",
     "read_cassette",
     "read_rule",
+    "read_setup",
     "running",
     "serve",
 ]

@@ -56,9 +56,7 @@ class Control:
                 return _json({"rules": []})
             case "GET", "books":
                 return _json(self._books.shown())
-        raise missing(
-            f"No {method} {place}; there are GET, POST and DELETE /simulator/faults, GET /simulator/books."
-        )
+        raise missing(f"No {method} {place}; there are GET, POST and DELETE /simulator/faults, GET /simulator/books.")
 
     def _rule(self, body: bytes) -> Rule:
         try:

@@ -25,9 +25,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("serve")(serve.serve)
-app.command("simulator")(simulator.simulator)
 app.command("report")(report.report)
 app.command("explain")(explain.explain)
+app.add_typer(simulator.app, name="simulator")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 
