@@ -131,6 +131,28 @@ class _Moved(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
+@pytest.mark.parametrize(
+    "fields", [{}, {"X-Own": "é"}, {"Host": "other"}, {"content-length": "2"}, {"A": "1", "a": "2"}]
+)
+@pytest.mark.parametrize("content", [b"{}", b""])
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages?beta=true"])
+def test_a_request_is_built_as_the_http_library_builds_it(
+    client: Any, fields: dict[str, str], content: bytes, path: str
+) -> None:
+    headers = httpx2.Headers({"Content-Type": "application/json", **fields}, encoding="utf-8")
+    url = httpx2.URL("http://one.invalid:81").join(path)
+    asked: dict[str, Any] = {"headers": headers, "content": content, "timeout": httpx2.Timeout(7)}
+    made = client._client.build_request("POST", url, **asked)
+    usual = httpx2.Request(
+        "POST", url, headers=headers, content=content, extensions={"timeout": asked["timeout"].as_dict()}
+    )
+    assert (made.method, made.url, made.extensions, made.content) == ("POST", url, usual.extensions, usual.content)
+    assert made.headers.raw == usual.headers.raw and type(made.stream) is type(usual.stream)
+    assert vars(made).keys() == vars(usual).keys()
+    made.headers["x-later"] = "ü"  # as a hook may
+    assert made.headers["x-later"] == "ü"
+
+
 def test_a_redirect_is_followed_as_before(config: Config, rows: Any) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Moved) as server:
         Thread(target=server.serve_forever, daemon=True).start()

@@ -28,8 +28,11 @@ def whole_response(
     http: HttpModule, clock: Clock, request: Any, call: Call, status: int, headers: Headers, content: bytes
 ) -> Any:
     """A response that has been read."""
-    response = http.Response(status, headers=list(headers), stream=http.ByteStream(content), request=request)
-    if not any(name == b"content-encoding" for name, _ in headers):
+    fields = list(headers)
+    response = http.Response(status, headers=fields, stream=http.ByteStream(content), request=request)
+    if b"".join([part for field in fields for part in field]).isascii():
+        response.headers.encoding = "ascii"  # as nearly always; else the library would try it on each field
+    if b"content-encoding" not in [name for name, _ in fields]:
         response._content = content  # what `read` sets, here without its five generators
     response.read()  # at once where that was the right name
     response.is_closed = response.is_stream_consumed = True

@@ -13,6 +13,9 @@ from ...wire.messages import Malformed, Request, endpoint, read_request
 #: Stands for "no limit", which the SDK writes as None. Sockets refuse more than 24 days.
 UNLIMITED_S = 7 * 86_400.0
 
+#: More hosts or URLs of one client than this are not remembered.
+_KEPT = 64
+
 #: Calls whose body the core reads.
 _READ = ("messages", "count_tokens")
 
@@ -20,30 +23,24 @@ _READ = ("messages", "count_tokens")
 class Intake:
     """Makes the calls of one wrapped client."""
 
-    __slots__ = ("_chance", "_clock", "_defaults", "_targets")
+    __slots__ = ("_chance", "_clock", "_defaults", "_places", "_targets")
 
     def __init__(self, clock: Clock, chance: Chance, defaults: Tags) -> None:
         self._clock, self._chance, self._defaults = clock, chance, defaults
         self._targets: dict[str, Target] = {}
+        self._places: dict[int, tuple[Any, str, str, Target]] = {}  # by identity: the SDK hands in the same few again
 
     def call_from(self, request: Any, body: bytes) -> Call:
         """An `httpx` or `httpx2` Request as a Call that goes where the SDK client meant it to go."""
         url = request.url
-        path, _, query = url.raw_path.decode("ascii").partition("?")
-        prefix, slash, rest = path.partition("/v1/")
-        if slash:
-            path = slash + rest
-        else:
-            prefix = ""
-        headers = tuple([(name.lower(), value) for name, value in request.headers.raw])
-        origin = f"{url.scheme}://{url.netloc.decode('ascii')}{prefix}"
+        _, path, query, target = self._places.get(id(url)) or self._place(url)
         return self.call(
             method=request.method,
             path=path,
             query=query,
-            headers=headers,
+            headers=tuple([(name.lower(), value) for name, value in request.headers.raw]),
             body=body,
-            target=self._targets.get(origin) or self._target(origin),
+            target=target,
             timeouts=timeouts_of(request.extensions.get("timeout")),
         )
 
@@ -84,11 +81,25 @@ class Intake:
             target=target,
         )
 
+    def _place(self, url: Any) -> tuple[Any, str, str, Target]:
+        """A URL, which stays what it is as long as it is held here, and its path, query and target."""
+        path, _, query = url.raw_path.decode("ascii").partition("?")
+        prefix, slash, rest = path.partition("/v1/")
+        if slash:
+            path = slash + rest
+        else:
+            prefix = ""
+        origin = f"{url.scheme}://{url.netloc.decode('ascii')}{prefix}"
+        place = (url, path, query, self._targets.get(origin) or self._target(origin))
+        if len(self._places) < _KEPT:
+            self._places[id(url)] = place
+        return place
+
     def _target(self, origin: str) -> Target:
         host = origin.partition("://")[2].partition("/")[0].rpartition("@")[2]
         name = "anthropic" if host == "api.anthropic.com" else host
         target = Target(name, origin)
-        if len(self._targets) < 64:  # a program names few hosts; one that makes them up must not grow this
+        if len(self._targets) < _KEPT:  # a program names few hosts; one that makes them up must not grow this
             self._targets[origin] = target
         return target
 

@@ -16,6 +16,7 @@ from .intake import Intake
 from .kit import Kit, cloud_of, kit_of
 from .leg import BlockingLeg, LoopLeg, has_own_leg
 from .middleware import SINCE, LoopOnward, Onward, Seat
+from .shortcuts import shorten
 from .transport import Mount, mount_of, mounted
 
 ClientT = TypeVar("ClientT")
@@ -68,6 +69,7 @@ def _with_transport(client: Any, kit: Kit, house: Composition, defaults: Tags) -
     )
     copy = client.copy(http_client=mounted(mount, is_async=kit.is_async), max_retries=0)
     hasten(copy)
+    shorten(copy, house.chance)
     return copy
 
 
