@@ -11,6 +11,7 @@ from .delivery import Pace
 from .faults import NAMES, Fault, Faults
 from .limits import Limits
 from .replay import Recorded
+from .reports import Drift
 from .schedule import Rule, read_rule
 from .server import Running, running, serve
 from .setup import read_setup
@@ -23,6 +24,7 @@ __all__ = [
     "ApiKey",
     "Books",
     "Caps",
+    "Drift",
     "Entry",
     "Fault",
     "Faults",

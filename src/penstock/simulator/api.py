@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl
 
 import msgspec
 
@@ -20,7 +20,8 @@ from .headers import Headers
 from .limits import Limits
 from .messages import Messages
 from .model import Line
-from .problems import invalid, missing
+from .problems import Problem, invalid, missing
+from .reports import Drift, rate_limits
 from .spend import Caps
 from .validate import CURRENT, VERSIONS, parse
 
@@ -57,6 +58,7 @@ class Api:
         books: Books,
         limits: Limits,
         caps: Caps,
+        drift: Drift,
         script: Sequence[Line],
         batch_s: float,
         now: Callable[[], float],
@@ -64,7 +66,7 @@ class Api:
         self.url = ""
         self._accounts, self._headers, self._books = accounts, headers, books
         self._messages = Messages(
-            seed=seed, now=now, headers=headers, books=books, limits=limits, caps=caps, script=script
+            seed=seed, now=now, headers=headers, books=books, limits=limits, caps=caps, drift=drift, script=script
         )
         self._files = Files(now)
         self._batches = Batches(now, self._messages.batched, books, seed, batch_s, lambda: self.url)
@@ -80,8 +82,10 @@ class Api:
             raise missing("Not found")
         caller = served.caller = self._accounts.find(served.headers)
         entry.name(caller)
-        version, betas = _version(served.headers), served.headers.get("anthropic-beta", "")
         steps = path.removeprefix("/v1/").rstrip("/").split("/")
+        if caller.is_admin or steps[0] == "organizations":
+            return self._report(served, caller, steps, parse_qs(query), dice)
+        version, betas = _version(served.headers), served.headers.get("anthropic-beta", "")
         if steps == ["messages"] and served.method == "POST":
             return self._messages.create(served.body, caller, version, betas, entry, dice)
         if steps == ["messages", "count_tokens"] and served.method == "POST":
@@ -99,6 +103,24 @@ class Api:
         if steps[0] == "files":
             return self._file(served, caller, steps[1:], wanted, dice)
         raise missing("Not found")
+
+    def _report(
+        self, served: Served, caller: Caller, steps: list[str], query: dict[str, list[str]], dice: Dice
+    ) -> Answer:
+        """The admin API, which is for admin keys alone, as all else is for the others."""
+        if not caller.is_admin:
+            raise Problem(401, "authentication_error", "invalid x-api-key")
+        reports = self._messages.reports
+        match served.method, steps:
+            case "GET", ["organizations", "usage_report", "messages"]:
+                return self._plain(served, caller, dice, reports.usage(caller.organization_id, query))
+            case "GET", ["organizations", "cost_report"]:
+                return self._plain(served, caller, dice, reports.cost(caller.organization_id, query))
+            case "GET", ["organizations", "rate_limits"] | ["organizations", "workspaces", _, "rate_limits"]:
+                return self._plain(served, caller, dice, rate_limits(self._messages.limits.table()))
+            case _, ["organizations", *_]:
+                raise missing("Not found")
+        raise Problem(401, "authentication_error", "invalid x-api-key")
 
     def _plain(self, served: Served, caller: Caller, dice: Dice, shown: dict[str, Any]) -> Answer:
         return Answer(200, self._headers.plain(served.request_id, dice, caller), [msgspec.json.encode(shown)])

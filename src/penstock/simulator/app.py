@@ -23,6 +23,7 @@ from .limits import Limits
 from .model import Line
 from .problems import Problem
 from .replay import Recorded, Replay
+from .reports import Drift
 from .schedule import Dealer, Rule, read_rule
 from .spend import Caps
 from .toxics import poisoned
@@ -38,6 +39,7 @@ class Options(TypedDict, total=False):
     accept_any           accept every credential, as the first key's (False)
     limits               what an organization may use per minute (shown, not enforced)
     caps                 what an organization may spend (without end)
+    drift                what is wrong with the usage and cost reports (nothing)
     faults               shares of faults, seeded
     schedule             rules for faults: `Rule`s, or texts such as "overloaded 30% from 10s to 40s"
     answers              what the model says instead: pairs (text the prompt contains, answer) or functions of the
@@ -59,6 +61,7 @@ class Options(TypedDict, total=False):
     accept_any: bool
     limits: Limits
     caps: Caps
+    drift: Drift
     faults: Faults
     schedule: Sequence[Rule | str]
     answers: Sequence[Line]
@@ -85,6 +88,7 @@ class Simulator:
         accept_any: bool = False,
         limits: Limits | None = None,
         caps: Caps | None = None,
+        drift: Drift | None = None,
         faults: Faults | None = None,
         schedule: Sequence[Rule | str] = (),
         answers: Sequence[Line] = (),
@@ -118,6 +122,7 @@ class Simulator:
             books=self.books,
             limits=limits or Limits(),
             caps=caps or Caps(),
+            drift=drift or Drift(),
             script=answers,
             batch_s=batch_s,
             now=clock,

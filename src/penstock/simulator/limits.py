@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .accounts import Caller
 from .buckets import Bucket, shown, shown_fast
-from .catalogue import Model
+from .catalogue import Model, served_models
 from .headers import Header
 from .problems import Problem
 
@@ -170,9 +170,15 @@ class RateLimits:
             raise refusal(_QUEUE.format(limit=queue), may_retry=added <= queue)
         self._take_shared(caller, "batches", requests)
 
-    def table(self) -> dict[str, tuple[int, int, int]]:
-        """Requests, input and output tokens per minute by model group: for the rate limit report."""
-        return {"fable-5.x": self._numbers("fable"), "": self._numbers("")}
+    def table(self) -> list[tuple[list[str], tuple[int, int, int]]]:
+        """The model groups: ids with aliases, and requests, input and output tokens per minute."""
+        groups: dict[str, list[str]] = {}
+        numbers: dict[str, tuple[int, int, int]] = {}
+        for model in served_models():
+            group = group_of(model)
+            groups.setdefault(group, []).extend([model.id, *model.facts.aliases])
+            numbers[group] = self._numbers(model.family)
+        return [(names, numbers[group]) for group, names in groups.items()]
 
     def _take_shared(self, caller: Caller, name: str, limit: int) -> None:
         now_s = self._now()

@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 
-from ..wire.messages import Usage
-from ..wire.prices import PriceBook
 from .accounts import Caller
 from .answer import Answer
 from .books import Books, Entry
@@ -16,9 +14,11 @@ from .cache import Planned, PromptCache, count_prompt
 from .catalogue import Model
 from .dice import Dice
 from .headers import Headers
+from .invoice import Invoice
 from .limits import Limits, RateLimits
 from .model import Line, speak
 from .problems import invalid
+from .reports import Drift, Reports
 from .spend import Caps, Spend
 from .stream import Written, events, message
 from .threads import Threads
@@ -37,14 +37,16 @@ class Messages:
         books: Books,
         limits: Limits,
         caps: Caps,
+        drift: Drift,
         script: Sequence[Line],
     ) -> None:
         self._seed, self._now, self._headers, self._books, self._script = seed, now, headers, books, script
-        self._limits = RateLimits(limits, now)
+        self.limits = RateLimits(limits, now)
         self._spend = Spend(caps, now)
         self._cache = PromptCache()
         self._threads = Threads()
-        self._prices = PriceBook()
+        self.reports = Reports(drift, seed, now)
+        self._invoice = Invoice(self._spend, self.reports)
 
     def create(self, body: bytes, caller: Caller, version: str, betas: str, entry: Entry, dice: Dice) -> Answer:
         """The answer to POST /v1/messages. Raises Problem."""
@@ -53,7 +55,7 @@ class Messages:
         prompted = planned.prompted
         uncached = prompted.input_tokens + prompted.write_5m + prompted.write_1h
         is_fast = request.get("speed") == "fast"
-        admission = self._limits.admit(caller, model, uncached, len(body), is_fast=is_fast)
+        admission = self.limits.admit(caller, model, uncached, len(body), is_fast=is_fast)
         written = self._written(request, model, planned, dice)
         is_stream = request.get("stream") is True
         headers = self._headers.answer(entry.request_id, dice, caller, admission.headers, is_stream=is_stream)
@@ -62,8 +64,7 @@ class Messages:
 
         def ended(share: float) -> None:
             entry.output_tokens = round(written.spoken.output_tokens * share)
-            entry.cost_nano = self._cost_nano(entry)
-            self._spend.charge(caller, entry.cost_nano)
+            self._invoice.charge(caller, entry)
             admission.ended(entry.output_tokens)
 
         tokens = written.spoken.output_tokens
@@ -72,7 +73,7 @@ class Messages:
     def count(self, body: bytes, caller: Caller, version: str, betas: str) -> dict[str, Any]:
         """The answer to POST /v1/messages/count_tokens. Raises Problem."""
         request = parse(body)
-        self._limits.count(caller)
+        self.limits.count(caller)
         return {"input_tokens": count_prompt(request, check_count(request, version, betas))}
 
     def batched(self, params: dict[str, Any], caller: Caller, entry: Entry, dice: Dice) -> dict[str, Any]:
@@ -86,8 +87,7 @@ class Messages:
         planned.begin()
         self._note(entry, written)
         entry.output_tokens = written.spoken.output_tokens
-        entry.cost_nano = self._cost_nano(entry)
-        self._spend.charge(caller, entry.cost_nano)
+        self._invoice.charge(caller, entry)
         return message(written)
 
     def _prepared(
@@ -137,18 +137,3 @@ class Messages:
             written.inference_geo,
             written.speed,
         )
-
-    def _cost_nano(self, entry: Entry) -> int:
-        usage = Usage(
-            input_tokens=entry.input_tokens,
-            cache_read_tokens=entry.cache_read_tokens,
-            cache_write_5m_tokens=entry.cache_write_5m_tokens,
-            cache_write_1h_tokens=entry.cache_write_1h_tokens,
-            output_tokens=entry.output_tokens,
-            web_searches=entry.web_searches,
-            service_tier=entry.service_tier,
-            inference_geo=entry.inference_geo,
-            speed=entry.speed,
-        )
-        price = self._prices.price(usage, entry.model or "", at_us=round(entry.at_s * 1_000_000))
-        return price.nano or 0
