@@ -20,6 +20,9 @@ from penstock.stores.reading import LedgerReader
 
 READY_S = 30.0
 
+#: A config for tests in which a failure must reach the caller as it came: nothing is tried again.
+ONCE = "[resilience]\ntries_max = 1\n"
+
 
 @dataclass
 class Process:

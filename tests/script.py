@@ -19,6 +19,7 @@ from penstock.ports import Key, Ports
 from penstock.ports.simulated import Scripted, SimulatedUpstream, World
 from penstock.record import Intent, Record
 from penstock.reply import Reply, Whole
+from penstock.stores.memory import MemoryRetryBudget
 from penstock.wire.messages import Malformed, endpoint, read_request
 from penstock.wire.reading import reading
 
@@ -162,7 +163,9 @@ class KeyRing:
         return self.keys.get(digest)
 
 
-def ports(*, world: World | None = None, upstream: Any = None, ledger: Any = None, keys: Any = None) -> Ports:
+def ports(
+    *, world: World | None = None, upstream: Any = None, ledger: Any = None, keys: Any = None, retries: Any = None
+) -> Ports:
     """Ports that answer at once, unless given others."""
     world = world or World(0)
     return Ports(
@@ -171,6 +174,7 @@ def ports(*, world: World | None = None, upstream: Any = None, ledger: Any = Non
         upstream=upstream or SimulatedUpstream(_AtOnce(world), lambda request: JSON_ANSWER),
         ledger=ledger or LedgerBook(),
         keys=keys or KeyRing(),
+        retries=retries or MemoryRetryBudget(35, 0.5),
     )
 
 

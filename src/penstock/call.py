@@ -100,7 +100,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     `fields` is `headers` by name, for looking up; of a field sent twice it has the last value.
     `request` is the partial view of a JSON body, None where the endpoint has none or the body is not
     one; admission turns the latter into a refusal. `target` is set by a face that knows where the call
-    must go (in process: the SDK client's own base URL) and left None where routing chooses.
+    must go (in process: the SDK client's own base URL) and left None where routing chooses. `tries_max` is how often
+    the caller wants it tried at most, the first included; None leaves that to us.
     """
 
     id: str
@@ -116,6 +117,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     began: float
     began_at_us: int
     trail: Trail
+    tries_max: int | None = None
     tags: Tags = Tags()
     timeouts: Timeouts = Timeouts()
     target: Target | None = None

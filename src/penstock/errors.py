@@ -62,13 +62,15 @@ class UpstreamFailed(PenstockError):
     """The API or the network broke: no answer, or not a whole one.
 
     `code` is one of: connect_failed, connect_timeout, first_byte_timeout, idle_timeout, total_timeout,
-    reset, cut (the body ended early), bad_answer (not HTTP), closed (the pool is shut down).
+    reset, cut (the body ended early), bad_answer (not HTTP), closed (the pool is shut down). `is_spent` is set where it
+    has been tried as often as is worth it, so that the caller's SDK does not start over.
     """
 
     TIMEOUTS = frozenset({"connect_timeout", "first_byte_timeout", "idle_timeout", "total_timeout"})
 
     def __init__(self, message: str, *, code: str, fix: str = "", layer: str = "transport") -> None:
         super().__init__(message, layer=layer, code=code, fix=fix)
+        self.is_spent = False
         is_timeout = code in self.TIMEOUTS
         self.status = 504 if is_timeout else 502
         self.type = "timeout_error" if is_timeout else "api_error"
@@ -110,6 +112,8 @@ def rendered(error: BaseException, call_id: str) -> Rendered:
             headers.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))
     elif isinstance(error, UpstreamFailed):
         status, kind = error.status, error.type
+        if error.is_spent:
+            headers.append((b"x-should-retry", b"false"))
     else:
         status, kind = 500, "api_error"
         headers.append((b"x-should-retry", b"false"))

@@ -9,6 +9,7 @@ from .layers.per_attempt.transport import Transport
 from .layers.per_call.admission import Admission
 from .layers.per_call.identity import Identity
 from .layers.per_call.ledger import Ledger
+from .layers.per_call.resilience import Resilience
 from .layers.per_call.routing import Routing
 from .ports import Ports
 from .wire.prices import PriceBook
@@ -33,6 +34,6 @@ def build(config: Config, ports: Ports, default: Target, prices: PriceBook) -> N
         # replay: answered already?
         # limits: may this caller go now
         # budgets: can they afford it: hold, then settle
-        # resilience: retry, deadline, breaker, fallback   <- the hinge
+        Resilience(config.resilience, ports),  # <- the hinge
     ]
     return stack(once_per_call, end=once_per_attempt)

@@ -98,8 +98,9 @@ def test_a_refusal_above_the_signature_sends_nothing(config: Config, rows: Any) 
 
 def test_errors_of_a_cloud_are_the_sdks_own_and_not_retried(config: Config, rows: Any) -> None:
     cloud = Cloud(529, json={"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+    once = cloud.client("foundry").with_options(max_retries=0)
     with pytest.raises(anthropic.OverloadedError):
-        penstock.wrap(cloud.client("foundry"), config=config).messages.create(**ASK)
+        penstock.wrap(once, config=config).messages.create(**ASK)
     assert len(cloud.requests) == 1
     assert [(row["status"], row["error_type"]) for row in rows()] == [(529, "overloaded_error")]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateways import Process, gateway
+from gateways import ONCE, Process, gateway
 from penstock.simulator import running
 from penstock.simulator.server import Running
 
@@ -23,5 +23,5 @@ class Pair:
 @pytest.fixture(scope="session")
 def pair() -> Iterator[Pair]:
     with running(seed=1, allow_fault_headers=True) as simulator:
-        with gateway(simulator.url, ANTHROPIC_API_KEY=simulator.key) as process:
+        with gateway(simulator.url, config=ONCE, ANTHROPIC_API_KEY=simulator.key) as process:
             yield Pair(process, simulator)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from gateways import Process, gateway
+from gateways import ONCE, Process, gateway
 from penstock.wire.messages import endpoint
 from penstock.wire.reading import reading
 
@@ -79,7 +79,7 @@ def process(exchanges: list[dict[str, Any]]) -> Iterator[Process]:
     Player.exchanges = exchanges
     server = ThreadingHTTPServer(("127.0.0.1", 0), Player)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with gateway(f"http://127.0.0.1:{server.server_port}") as process:
+    with gateway(f"http://127.0.0.1:{server.server_port}", config=ONCE) as process:
         yield process
     server.shutdown()
 

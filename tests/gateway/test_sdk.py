@@ -12,7 +12,7 @@ import anthropic
 import httpx2
 import pytest
 
-from gateways import gateway
+from gateways import ONCE, gateway
 from penstock.simulator import running
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "client"))
@@ -37,7 +37,7 @@ def unnumbered(seen: Any) -> Any:
 def test_every_form_of_call_gives_what_it_gives_without_the_gateway() -> None:
     with a_simulator() as simulator:
         bare = session.both(lambda: clients(simulator.url, simulator.key))
-    with a_simulator() as simulator, gateway(simulator.url, ANTHROPIC_API_KEY=simulator.key) as process:
+    with a_simulator() as simulator, gateway(simulator.url, config=ONCE, ANTHROPIC_API_KEY=simulator.key) as process:
         client, loop_client = clients(process.url, process.key)
         with client:
             through = session.blocking(client)

@@ -20,6 +20,7 @@ from penstock.ports import Incoming, Key, Outgoing, Ports
 from penstock.ports.simulated import Scripted, SimulatedUpstream, World
 from penstock.record import Intent, Record
 from penstock.secret import Secret
+from penstock.stores.memory import MemoryRetryBudget
 from script import ANSWER, HELLO, JSON, SSE, STREAM, KeyRing, LedgerBook, a_call
 
 
@@ -120,7 +121,9 @@ def _play(name: str, at: int) -> Failing:
     failing, world = Failing(at), World(at)
     inner = SimulatedUpstream(world, lambda request: script)
     ledger = FailingLedger(failing)
-    ports = Ports(world, world, FailingUpstream(inner, failing), ledger, FailingKeys(failing))
+    ports = Ports(
+        world, world, FailingUpstream(inner, failing), ledger, FailingKeys(failing), MemoryRetryBudget(35, 0.5)
+    )
     core = build(Config(), ports, Target("anthropic", "https://api.example", Secret("sk-x-1234567890abc")), PRICES)
     made = Visit(make(), hangs_up)
     task = world.spawn(visit(core, world, made))

@@ -18,6 +18,7 @@ from penstock.ports import Key, Outgoing, Ports
 from penstock.ports.simulated import Scripted, SimulatedUpstream, Task, World
 from penstock.record import Intent, Record
 from penstock.secret import Secret
+from penstock.stores.memory import MemoryRetryBudget
 from penstock.wire.prices import PriceBook
 from script import ANSWER, HELLO, JSON, SSE, STREAM, KeyRing, LedgerBook, a_call
 
@@ -153,6 +154,7 @@ class Outcome:
     visits: list[Visit]
     upstream: SimulatedUpstream
     ledger: Ledger
+    retries: int  #: the burst of the retry budget, which gets half a retry back for each success
 
 
 def run_world(seed: int, *, calls: int = 12) -> Outcome:
@@ -160,7 +162,8 @@ def run_world(seed: int, *, calls: int = 12) -> Outcome:
     world = World(seed)
     upstream = SimulatedUpstream(world, script_for(world.random))
     ledger = Ledger(world, world.random.choice([0.0, 0.0, 0.05, 0.3]))
-    ports = Ports(world, world, upstream, ledger, KeyRing({KEY.digest: KEY}))
+    retries = world.random.choice([0, 2, 35])
+    ports = Ports(world, world, upstream, ledger, KeyRing({KEY.digest: KEY}), MemoryRetryBudget(retries, 0.5))
     core = build(Config(), ports, Target("anthropic", "https://api.example", Secret("sk-world-1234567890")), PRICES)
     visits = []
     for number in range(calls):
@@ -170,4 +173,4 @@ def run_world(seed: int, *, calls: int = 12) -> Outcome:
         if made.hangs_up and world.random.random() < 0.5:
             world.hang_up(made.task, after_s=world.uniform(0, 3))
     world.run()
-    return Outcome(world, visits, upstream, ledger)
+    return Outcome(world, visits, upstream, ledger, retries)

@@ -178,6 +178,17 @@ class RoutingConfig(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class ResilienceConfig(Section):
+    """What is tried again, and how often: `[resilience]`."""
+
+    tries_max: int = key(6, "how often one call is tried at most, the first included; 1 never tries again", least=1)
+    wait_first_s: float = key(1.0, "the wait before the first retry, doubled for each that follows", least=0)
+    wait_max_s: float = key(60.0, "the longest such wait; an upstream's own `retry-after` may be longer", least=0)
+    budget: int = key(35, "how many retries all calls together have, before successes give some back", least=0)
+    refill_percent: int = key(50, "how much of a retry each success gives back", least=0, most=100)
+
+
+@dataclass(frozen=True, slots=True)
 class RecordsConfig(Section):
     """How long and how safely calls are recorded: `[records]`."""
 
@@ -249,6 +260,7 @@ class Config(Section):
     identity: IdentityConfig = table(IdentityConfig, "who is asking")
     admission: AdmissionConfig = table(AdmissionConfig, "what may be a call")
     routing: RoutingConfig = table(RoutingConfig, "where calls go")
+    resilience: ResilienceConfig = table(ResilienceConfig, "what is tried again")
     records: RecordsConfig = table(RecordsConfig, "how calls are recorded")
     stores: StoresConfig = table(StoresConfig, "what is remembered, and where")
     prices: PricesConfig = table(PricesConfig, "what models cost")

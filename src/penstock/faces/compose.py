@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ..call import Timeouts
 from ..config.schema import Config
-from ..ports import Clock, Ledger
-from ..stores.memory import MemoryLedger
+from ..ports import Clock, Ledger, RetryBudget
+from ..stores.memory import MemoryLedger, MemoryRetryBudget
 from ..stores.sqlite import SqliteLedger
 from ..wire.prices import PriceBook
 
@@ -26,6 +26,11 @@ def ledger(config: Config, clock: Clock) -> Ledger:
     if config.stores.ledger == "memory":
         return MemoryLedger()
     return SqliteLedger(config.data, clock, sync=config.records.sync, keep_days=config.records.keep_days)
+
+
+def retry_budget(config: Config) -> RetryBudget:
+    """What all calls of this process share of retries."""
+    return MemoryRetryBudget(config.resilience.budget, config.resilience.refill_percent / 100)
 
 
 def timeouts(config: Config) -> Timeouts:

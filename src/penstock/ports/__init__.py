@@ -114,6 +114,18 @@ class Keys(Protocol):
         ...
 
 
+class RetryBudget(Protocol):
+    """How many retries all calls together have left, so that an outage is not met with a storm of them."""
+
+    async def take(self) -> bool:
+        """Take one; False where none is left."""
+        ...
+
+    async def succeeded(self) -> None:
+        """An attempt was answered well: some of a retry comes back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Built once, by a face."""
@@ -123,3 +135,4 @@ class Ports:
     upstream: Upstream
     ledger: Ledger
     keys: Keys
+    retries: RetryBudget

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 from ..ports import Key
@@ -31,6 +32,31 @@ class MemoryLedger:
         for intent in unfinished.values():
             self.records.setdefault(intent.call_id, killed(intent))
         return len(unfinished)
+
+
+class MemoryRetryBudget:
+    """The retries of one process: `burst` at most, of which each success gives `refill` back."""
+
+    def __init__(self, burst: float, refill: float) -> None:
+        self._burst, self._refill = burst, refill
+        self._left = burst
+        self._lock = threading.Lock()
+
+    @property
+    def left(self) -> float:
+        return self._left
+
+    async def take(self) -> bool:
+        with self._lock:
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
+
+    async def succeeded(self) -> None:
+        if self._left < self._burst:  # full most of the time, and then there is nothing to lock
+            with self._lock:
+                self._left = min(self._burst, self._left + self._refill)
 
 
 class MemoryKeys:

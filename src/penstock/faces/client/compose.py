@@ -20,7 +20,7 @@ from ...ports.origin import PoolLimits
 from ...ports.pool import LoopPool
 from ...ports.sockets import SocketPool
 from ...stores.memory import MemoryKeys
-from ..compose import ledger, price_book
+from ..compose import ledger, price_book, retry_budget
 
 #: Never used: in process every call names its own target.
 _NOWHERE = Target("anthropic", "https://api.anthropic.com")
@@ -35,6 +35,7 @@ class Composition:
         self._blocking, self._loop = BlockingClock(), LoopClock()
         self._prices = price_book(config)
         self.ledger = ledger(config, self._blocking)
+        self._retries = retry_budget(config)
         self._limits = PoolLimits(
             connections_max=config.transport.connections_max, idle_max=config.transport.idle_connections_max
         )
@@ -46,7 +47,8 @@ class Composition:
         """The core in one colour, over `upstream` or else over the connections all clients share."""
         if upstream is None:
             upstream = self._pool if is_async else self._sockets
-        ports = Ports(self.clock(is_async=is_async), self.chance, upstream, self.ledger, MemoryKeys())
+        clock = self.clock(is_async=is_async)
+        ports = Ports(clock, self.chance, upstream, self.ledger, MemoryKeys(), self._retries)
         return build(self.config, ports, _NOWHERE, self._prices)
 
     @cached_property

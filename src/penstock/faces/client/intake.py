@@ -23,10 +23,10 @@ _READ = ("messages", "count_tokens")
 class Intake:
     """Makes the calls of one wrapped client."""
 
-    __slots__ = ("_chance", "_clock", "_defaults", "_places", "_targets")
+    __slots__ = ("_chance", "_clock", "_defaults", "_places", "_targets", "_tries_max")
 
-    def __init__(self, clock: Clock, chance: Chance, defaults: Tags) -> None:
-        self._clock, self._chance, self._defaults = clock, chance, defaults
+    def __init__(self, clock: Clock, chance: Chance, defaults: Tags, tries_max: int | None) -> None:
+        self._clock, self._chance, self._defaults, self._tries_max = clock, chance, defaults, tries_max
         self._targets: dict[str, Target] = {}
         self._places: dict[int, tuple[Any, str, str, Target]] = {}  # by identity: the SDK hands in the same few again
 
@@ -76,6 +76,7 @@ class Intake:
             began=self._clock.now(),
             began_at_us=self._clock.wall_us(),
             trail=Trail(),
+            tries_max=self._tries_max,
             tags=merged(current(), self._defaults),
             timeouts=timeouts,
             target=target,

@@ -35,10 +35,11 @@ def wrap(
     """A copy of an SDK client, blocking or async, whose every call goes through Penstock's core.
 
     The copy has the same class, credentials, options and methods. Its retries are off (`max_retries=0`), because two
-    layers that retry multiply attempts; the one given is left as it was, though closing the copy closes the
-    HTTP client both share. The tags are those of calls made outside of any `penstock.tags` block. `config` is a
-    Config or the path of a TOML file, `data` the folder of the ledger; all clients wrapped with the same two share
-    one ledger and one pool of connections.
+    layers that retry multiply attempts: Penstock's take their place, and a `max_retries` the client was given, 0
+    included, is their limit. The one given is left as it was, though closing the copy closes the HTTP client both
+    share. The tags are those of calls made outside of any `penstock.tags` block. `config` is a Config or the path of
+    a TOML file, `data` the folder of the ledger; all clients wrapped with the same two share one ledger, one pool
+    of connections and one budget of retries.
 
     Raises ConfigError for a config that is wrong, for something that is no client of the SDK, and for
     a cloud client of an SDK too old for it.
@@ -63,7 +64,7 @@ def _with_transport(client: Any, kit: Kit, house: Composition, defaults: Tags) -
         http=kit.http,
         core=house.core(upstream, is_async=kit.is_async),
         clock=house.clock(is_async=kit.is_async),
-        intake=Intake(house.clock(is_async=kit.is_async), house.chance, defaults),
+        intake=Intake(house.clock(is_async=kit.is_async), house.chance, defaults, _tries_max(client, kit)),
         original=original,
         forget_token=getattr(token_cache, "invalidate", None),
     )
@@ -84,6 +85,12 @@ def _with_seat(client: Any, kit: Kit, house: Composition, defaults: Tags, cloud:
     clock = house.clock(is_async=kit.is_async)
     upstream = LoopOnward(kit) if kit.is_async else Onward(kit)
     core = house.core(upstream, is_async=kit.is_async)
-    seat = Seat(kit, core, clock, Intake(clock, house.chance, defaults), client, cloud)
+    seat = Seat(kit, core, clock, Intake(clock, house.chance, defaults, _tries_max(client, kit)), client, cloud)
     others = [entry for entry in client.middleware if not isinstance(getattr(entry, "__self__", None), Seat)]
     return client.copy(middleware=[*others, seat.handle_async if kit.is_async else seat.handle], max_retries=0)
+
+
+def _tries_max(client: Any, kit: Kit) -> int | None:
+    """How often the client's owner wants a call tried at most; None where they left that at the SDK's default."""
+    retries: int = client.max_retries
+    return None if retries == getattr(kit.sdk, "DEFAULT_MAX_RETRIES", 2) else retries + 1

@@ -47,7 +47,7 @@ class House:
         self._keys = LoopKeyCache(config.data, clock) if config.identity.keys_required else None
         keys: Keys = self._keys or MemoryKeys()
         self._upstream = _upstream(config)
-        self._ports = Ports(clock, self._chance, self._upstream, self._ledger, keys)
+        self._ports = Ports(clock, self._chance, self._upstream, self._ledger, keys, compose.retry_budget(config))
         self.gateway = Gateway(
             build(config, self._ports, target, compose.price_book(config)),
             self._ports,

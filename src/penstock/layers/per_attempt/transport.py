@@ -77,6 +77,9 @@ class Broken(Fact, frozen=True):
         return f"{self.upstream} gave no answer after {(self.broken_us - self.sent_us) / 1000:.1f} ms: {self.message}"
 
 
+_ATTEMPTS = (Answered, Broken)
+
+
 class Transport:
     """The innermost layer: a `Next` by itself, since nothing is below."""
 
@@ -136,6 +139,7 @@ class Transport:
             user=tags.user,
             session=tags.session,
             segment=tags.segment,
+            attempt=1 + sum(type(fact) in _ATTEMPTS for fact in call.trail),
         )
         try:
             await self._ports.ledger.open(intent)
