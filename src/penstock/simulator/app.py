@@ -175,13 +175,13 @@ class Simulator:
         try:
             if served.path.startswith("/v1/"):
                 fault = self.dealer.deal(served.headers, served.path, _model_of(served.body), dice)
+                entry.fault = None if fault is None else fault.name
             answer = self._decide(served, entry, fault, dice)
         except Problem as problem:
             answer = problem_answer(problem, self._headers, served.request_id, dice, served.caller)
             entry.error_type, entry.error_code = problem.kind, problem.code
-            fault = None
+            fault = entry.fault = None
         self.books.enter(entry)
-        entry.fault = None if fault is None else fault.name
         return answer, _watched(self._steps(answer, fault, served, dice), served, entry, answer)
 
     def _controlled(self, served: Served) -> tuple[Answer, Generator[Step, None, None]]:

@@ -12,7 +12,7 @@ class Kind:
     """A kind of fault. `number` says what a number after its name means, empty where it takes none.
 
     `when`: "answered" (it is the answer), "before" (no byte of an answer), "during" (an answer breaks off),
-    "altered" (a whole answer of unusual shape), "socket" (the way the bytes travel).
+    "said" (the model ends otherwise), "altered" (a whole answer of unusual shape), "socket" (the way bytes travel).
     """
 
     name: str
@@ -47,6 +47,12 @@ KINDS = (
     Kind("slow", "during", "a silence after the first piece", "seconds, 5"),
     Kind("slow_pings", "during", "the same silence, with a ping each second", "seconds, 5"),
     Kind("empty_200", "during", "status 200 and no body"),
+    Kind("refusal", "said", "a refusal before any output: 200, counts in usage, nothing charged"),
+    Kind("refusal_mid", "said", "a refusal after some output, which is charged"),
+    Kind("empty_turn", "said", "end_turn with nothing said"),
+    Kind("pause_turn", "said", "stop_reason pause_turn"),
+    Kind("context_full", "said", "stop_reason model_context_window_exceeded, half way"),
+    Kind("redacted", "said", "a redacted_thinking block before the answer"),
     Kind("new_things", "altered", "an event, a block, a delta, a usage field and a stop reason nobody knows yet"),
     Kind("pings", "altered", "a ping between any two events"),
     Kind("crlf", "altered", "lines that end in CR LF"),

@@ -9,14 +9,16 @@ import msgspec
 
 from .accounts import Caller
 from .answer import Answer
+from .binding import Bindings
 from .books import Books, Entry
 from .cache import Planned, PromptCache, count_prompt
 from .catalogue import Model
 from .dice import Dice
+from .endings import ended
 from .headers import Headers
 from .invoice import Invoice
 from .limits import Limits, RateLimits
-from .model import Line, speak
+from .model import Line, last_prompt, speak
 from .problems import invalid
 from .reports import Drift, Reports
 from .spend import Caps, Spend
@@ -45,18 +47,20 @@ class Messages:
         self._spend = Spend(caps, now)
         self._cache = PromptCache()
         self._threads = Threads()
+        self._bindings = Bindings(seed)
         self.reports = Reports(drift, seed, now)
         self._invoice = Invoice(self._spend, self.reports)
 
     def create(self, body: bytes, caller: Caller, version: str, betas: str, entry: Entry, dice: Dice) -> Answer:
         """The answer to POST /v1/messages. Raises Problem."""
         self._spend.check(caller)
-        request, model, planned = self._prepared(parse(body), caller, version, betas)
+        request, model, planned, dropped = self._prepared(parse(body), caller, version, betas)
         prompted = planned.prompted
         uncached = prompted.input_tokens + prompted.write_5m + prompted.write_1h
         is_fast = request.get("speed") == "fast"
         admission = self.limits.admit(caller, model, uncached, len(body), is_fast=is_fast)
-        written = self._written(request, model, planned, dice)
+        written = self._written(request, model, planned, caller, entry.fault, dice)
+        written.input_transformations.extend(dropped)
         is_stream = request.get("stream") is True
         headers = self._headers.answer(entry.request_id, dice, caller, admission.headers, is_stream=is_stream)
         parts = events(written, dice) if is_stream else [msgspec.json.encode(message(written))]
@@ -82,8 +86,8 @@ class Messages:
             raise invalid("max_tokens: 0 is not supported in batch requests")
         if "thread" in params:
             raise invalid("thread: Not supported in batch requests")
-        request, model, planned = self._prepared(params, caller, VERSIONS[0], "batch")
-        written = self._written(request, model, planned, dice, tier="batch")
+        request, model, planned, _ = self._prepared(params, caller, VERSIONS[0], "batch")
+        written = self._written(request, model, planned, caller, None, dice, tier="batch")
         planned.begin()
         self._note(entry, written)
         entry.output_tokens = written.spoken.output_tokens
@@ -92,23 +96,33 @@ class Messages:
 
     def _prepared(
         self, request: dict[str, Any], caller: Caller, version: str, betas: str
-    ) -> tuple[dict[str, Any], Model, Planned]:
-        """The whole request, its model, and its part in the cache. Raises Problem."""
+    ) -> tuple[dict[str, Any], Model, Planned, list[dict[str, Any]]]:
+        """The whole request, its model, its part in the cache, and what was left out of it. Raises Problem."""
         now_s = self._now()
         request = self._threads.whole(request, now_s)
         model = check_message(request, version, betas)
+        request, dropped = self._bindings.checked(request, model, caller, betas)
         planned = self._cache.plan(request, model, caller, now_s, betas)
         prompted = planned.prompted
         total = prompted.input_tokens + prompted.cache_read + prompted.write_5m + prompted.write_1h
         if total > model.window_tokens:
             raise invalid(f"prompt is too long: {total} tokens > {model.window_tokens} maximum")
-        return request, model, planned
+        return request, model, planned, dropped
 
     def _written(
-        self, request: dict[str, Any], model: Model, planned: Planned, dice: Dice, tier: str = "standard"
+        self,
+        request: dict[str, Any],
+        model: Model,
+        planned: Planned,
+        caller: Caller,
+        fault: str | None,
+        dice: Dice,
+        tier: str = "standard",
     ) -> Written:
         """What the model makes of it."""
         spoken = speak(request, model, self._seed, dice, self._script)
+        spoken = ended(spoken, fault, last_prompt(request), model)
+        self._bindings.sign(request, spoken.blocks, model, caller)
         is_modern = model.version >= (4, 6)
         id = dice.id("msg")
         self._threads.keep(request, id, spoken.blocks, self._now())

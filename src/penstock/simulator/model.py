@@ -34,6 +34,7 @@ class Spoken:
     stop_sequence: str | None = None
     output_tokens: int = 0
     thinking_tokens: int = 0
+    stop_details: dict[str, Any] | None = None
 
 
 def speak(request: dict[str, Any], model: Model, seed: object, ids: Dice, script: Sequence[Line] = ()) -> Spoken:

@@ -7,7 +7,7 @@ recorded traffic of August 2026.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -63,6 +63,7 @@ class Written:
     has_edits: bool = False
     is_diagnosed: bool = False
     diagnostics: dict[str, Any] | None = None
+    input_transformations: list[dict[str, Any]] = field(default_factory=list)
 
     def usage(self, output_tokens: int) -> dict[str, Any]:
         usage = {**self.prompted.counts, "cache_creation": self.prompted.creation, "output_tokens": output_tokens}
@@ -102,11 +103,13 @@ def message(written: Written) -> dict[str, Any]:
         "content": spoken.blocks,
         "stop_reason": spoken.stop_reason,
         "stop_sequence": spoken.stop_sequence,
-        "stop_details": None,
+        "stop_details": spoken.stop_details,
         "usage": usage,
     }
     if written.is_diagnosed:
         body["diagnostics"] = written.diagnostics
+    if written.input_transformations:
+        body["input_transformations"] = written.input_transformations
     return {**body, "context_management": {"applied_edits": []}} if written.has_edits else body
 
 
@@ -131,6 +134,8 @@ def events(written: Written, dice: Dice) -> list[bytes]:
     }
     if written.is_diagnosed:
         start["diagnostics"] = written.diagnostics
+    if written.input_transformations:
+        start["input_transformations"] = written.input_transformations
     made = [event("message_start", _encode({"type": "message_start", "message": start}), dice)]
     for index, block in enumerate(spoken.blocks):
         begun = _block(index, block, dice)
@@ -140,7 +145,11 @@ def events(written: Written, dice: Dice) -> list[bytes]:
         usage["output_tokens_details"] = written.details()
     if written.has_edits:
         usage["iterations"] = written.iterations()
-    delta = {"stop_reason": spoken.stop_reason, "stop_sequence": spoken.stop_sequence, "stop_details": None}
+    delta = {
+        "stop_reason": spoken.stop_reason,
+        "stop_sequence": spoken.stop_sequence,
+        "stop_details": spoken.stop_details,
+    }
     last: dict[str, Any] = {"type": "message_delta", "delta": delta, "usage": usage}
     if written.has_edits:
         last["context_management"] = {"applied_edits": []}
