@@ -7,9 +7,9 @@ from .api import Served
 from .app import Options, Simulator
 from .books import Books, Entry
 from .cassette import read_cassette
-from .delivery import Pace
 from .faults import NAMES, Fault, Faults
 from .limits import Limits
+from .pace import Pace
 from .replay import Recorded
 from .reports import Drift
 from .schedule import Rule, read_rule

@@ -57,6 +57,7 @@ class Answer:
     has_length: bool = False
     is_verbatim: bool = False
     output_tokens: int = 0
+    model: str = ""
     began: Callable[[], None] = _nothing
     ended: Callable[[float], None] = _nothing_left
 

@@ -14,13 +14,14 @@ from .answer import Answer, fault_answer, problem_answer
 from .api import Api, Served
 from .books import Books, Entry
 from .control import Control
-from .delivery import Head, Pace, Piece, Step, delivered, failed
+from .delivery import Head, Piece, Step, delivered, failed
 from .dice import Dice
 from .distortion import altered
 from .faults import Fault, Faults, read_fault
 from .headers import Headers
 from .limits import Limits
 from .model import Line
+from .pace import MeasuredPace, Pace
 from .problems import Problem
 from .replay import Recorded, Replay
 from .reports import Drift
@@ -45,7 +46,7 @@ class Options(TypedDict, total=False):
     answers              what the model says instead: pairs (text the prompt contains, answer) or functions of the
                          request; an answer is a text or a list of content blocks; the first that fits counts
     replay               recorded answers to POST /v1/messages, served before any others
-    pace                 how fast it answers (at once)
+    pace                 how fast it answers: `Pace(…)`, or `Pace.measured(scale)` by model (at once)
     control_key          lets other machines use `/simulator/…`; without one only this machine may
     allow_fault_headers  whether a request may ask for a fault by `x-simulator-fault: NAME[:NUMBER]` (False)
     is_lean              answer from bytes made once, for benchmarks: checks nothing, keeps no books (False)
@@ -66,7 +67,7 @@ class Options(TypedDict, total=False):
     schedule: Sequence[Rule | str]
     answers: Sequence[Line]
     replay: Iterable[Recorded]
-    pace: Pace
+    pace: Pace | MeasuredPace
     control_key: str | None
     allow_fault_headers: bool
     is_lean: bool
@@ -93,7 +94,7 @@ class Simulator:
         schedule: Sequence[Rule | str] = (),
         answers: Sequence[Line] = (),
         replay: Iterable[Recorded] = (),
-        pace: Pace | None = None,
+        pace: Pace | MeasuredPace | None = None,
         control_key: str | None = None,
         allow_fault_headers: bool = False,
         is_lean: bool = False,
@@ -108,7 +109,7 @@ class Simulator:
         self.requests: deque[Served] = deque(maxlen=keep_requests)
         self.books = Books(keep_requests)
         self._seed = seed
-        self._pace = pace or Pace()
+        self._pace: Pace | MeasuredPace = pace or Pace()
         self._clock = clock
         self._gzip = gzip
         self._headers = Headers(clock)

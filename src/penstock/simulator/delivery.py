@@ -14,18 +14,11 @@ from .answer import Answer
 from .dice import Dice
 from .faults import Fault
 from .headers import Header
+from .pace import MeasuredPace, Pace
 from .stream import PING, event, grouped
 
 _OVERLOADED = b'{"type":"error","error":{"details":null,"type":"overloaded_error","message":"Overloaded"}%b}'
 _RID = b',"request_id":"%b"'
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast the model is: time to the first byte, and tokens per second after it. 0 is at once."""
-
-    first_token_ms: float = 0.0
-    tokens_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +57,9 @@ class Stop(Enum):
 Step = Head | Piece | Pause | Stop
 
 
-def delivered(answer: Answer, pace: Pace, dice: Dice) -> Iterator[Step]:
-    """A whole answer, at a pace."""
+def delivered(answer: Answer, pace: Pace | MeasuredPace, dice: Dice) -> Iterator[Step]:
+    """A whole answer, at a pace; only what a model has made takes its time."""
+    pace = pace.drawn(answer.model, dice) if answer.output_tokens else Pace()
     if pace.first_token_ms:
         yield Pause(pace.first_token_ms / 1000)
     yield Head(answer.status, answer.headers, sum(map(len, answer.parts)) if answer.has_length else None)

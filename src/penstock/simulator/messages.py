@@ -71,8 +71,16 @@ class Messages:
             self._invoice.charge(caller, entry)
             admission.ended(entry.output_tokens)
 
-        tokens = written.spoken.output_tokens
-        return Answer(200, headers, parts, is_stream, output_tokens=tokens, began=planned.begin, ended=ended)
+        return Answer(
+            200,
+            headers,
+            parts,
+            is_stream,
+            output_tokens=written.spoken.output_tokens,
+            model=model.id,
+            began=planned.begin,
+            ended=ended,
+        )
 
     def count(self, body: bytes, caller: Caller, version: str, betas: str) -> dict[str, Any]:
         """The answer to POST /v1/messages/count_tokens. Raises Problem."""

@@ -16,9 +16,9 @@ from ..errors import ConfigError
 from .accounts import ApiKey
 from .app import Options
 from .cassette import read_cassette
-from .delivery import Pace
 from .faults import Faults
 from .limits import Limits
+from .pace import Pace
 from .schedule import read_rule
 from .spend import Caps
 
@@ -44,8 +44,11 @@ class _Key(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Pace(msgspec.Struct, forbid_unknown_fields=True):
+    """A fixed pace, or with `measured` the measured one of each model, times that scale."""
+
     first_token_ms: float = 0.0
     tokens_per_s: float = 0.0
+    measured: float | None = None
 
 
 class _Setup(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,7 +103,10 @@ class _Reading:
         plain = ("seed", "key", "accept_any", "gzip", "allow_fault_headers", "control_key", "keep_requests", "batch_s")
         found: dict[str, Any] = {name: value for name in plain if (value := getattr(setup, name)) is not None}
         if setup.pace is not None:
-            found["pace"] = Pace(setup.pace.first_token_ms, setup.pace.tokens_per_s)
+            own = setup.pace
+            fixed = Pace(own.first_token_ms, own.tokens_per_s)
+            scale = own.measured
+            found["pace"] = fixed if scale is None else self._made("pace", lambda: Pace.measured(scale))
         if setup.faults is not None:
             found["faults"] = self._made("faults", lambda: Faults(**setup.faults or {}))
         if setup.schedule is not None:

@@ -45,6 +45,10 @@ def simulator(
     replay: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Recorded answers, HAR or JSON lines, before all others.")
     ] = None,
+    pace: Annotated[
+        float | None,
+        typer.Option(metavar="SCALE", help="As fast as measured of each model, times SCALE. Default: at once."),
+    ] = None,
     allow_fault_headers: Annotated[
         bool, typer.Option("--allow-fault-headers", help="Let requests ask for a fault: `x-simulator-fault: NAME[:N]`.")
     ] = False,
@@ -57,7 +61,7 @@ def simulator(
     """
     if context.invoked_subcommand is not None:
         return
-    from ...simulator import Options, read_cassette, read_rule, read_setup, serve
+    from ...simulator import Options, Pace, read_cassette, read_rule, read_setup, serve
     from ...simulator.server import Running
 
     options: Options = read_setup(config) if config is not None else {}
@@ -66,8 +70,9 @@ def simulator(
     given["replay"] = read_cassette(replay) if replay is not None else None
     try:
         given["schedule"] = [*options.get("schedule", ()), *map(read_rule, fault or ())] or None
+        given["pace"] = None if pace is None else Pace.measured(pace)
     except ValueError as error:
-        raise ConfigError(f"--fault: {error}.", code="bad_option", fix="See `penstock simulator faults`.") from error
+        raise ConfigError(f"{error}.".capitalize(), code="bad_option", fix="See `penstock simulator --help`.") from error
     options.update({name: value for name, value in given.items() if value is not None})  # type: ignore[typeddict-item]
     if "key" not in options:
         options.setdefault("accept_any", True)
