@@ -72,7 +72,9 @@ def simulator(
         given["schedule"] = [*options.get("schedule", ()), *map(read_rule, fault or ())] or None
         given["pace"] = None if pace is None else Pace.measured(pace)
     except ValueError as error:
-        raise ConfigError(f"{error}.".capitalize(), code="bad_option", fix="See `penstock simulator --help`.") from error
+        said = str(error)
+        fix = "See `penstock simulator --help`."
+        raise ConfigError(f"{said[0].upper()}{said[1:]}.", code="bad_option", fix=fix) from error
     options.update({name: value for name, value in given.items() if value is not None})  # type: ignore[typeddict-item]
     if "key" not in options:
         options.setdefault("accept_any", True)
