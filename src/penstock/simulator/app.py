@@ -168,7 +168,7 @@ class Simulator:
             return self._controlled(served)
         self._count += 1
         dice = Dice(self._seed, "request", self._count)
-        served.request_id = dice.id("req")
+        served.request_id = dice.numbered_id("req", self._count)
         if self.requests.maxlen:
             self.requests.append(served)
         entry = Entry(request_id=served.request_id, at_s=self._clock(), method=served.method, path=served.path)

@@ -59,7 +59,7 @@ class Messages:
         uncached = prompted.input_tokens + prompted.write_5m + prompted.write_1h
         is_fast = request.get("speed") == "fast"
         admission = self.limits.admit(caller, model, uncached, len(body), is_fast=is_fast)
-        written = self._written(request, model, planned, caller, entry.fault, dice)
+        written = self._written(request, model, planned, caller, entry, dice)
         written.input_transformations.extend(dropped)
         is_stream = request.get("stream") is True
         headers = self._headers.answer(entry.request_id, dice, caller, admission.headers, is_stream=is_stream)
@@ -95,7 +95,7 @@ class Messages:
         if "thread" in params:
             raise invalid("thread: Not supported in batch requests")
         request, model, planned, _ = self._prepared(params, caller, VERSIONS[0], "batch")
-        written = self._written(request, model, planned, caller, None, dice, tier="batch")
+        written = self._written(request, model, planned, caller, entry, dice, tier="batch")
         planned.begin()
         self._note(entry, written)
         entry.output_tokens = written.spoken.output_tokens
@@ -123,16 +123,16 @@ class Messages:
         model: Model,
         planned: Planned,
         caller: Caller,
-        fault: str | None,
+        entry: Entry,
         dice: Dice,
         tier: str = "standard",
     ) -> Written:
         """What the model makes of it."""
         spoken = speak(request, model, self._seed, dice, self._script)
-        spoken = ended(spoken, fault, last_prompt(request), model)
+        spoken = ended(spoken, entry.fault, last_prompt(request), model)
         self._bindings.sign(request, spoken.blocks, model, caller)
         is_modern = model.version >= (4, 6)
-        id = dice.id("msg")
+        id = dice.id_beside("msg", entry.request_id)
         self._threads.keep(request, id, spoken.blocks, self._now())
         planned.admitted(id)
         return Written(
