@@ -128,21 +128,25 @@ class Api:
     def _batch(self, served: Served, caller: Caller, steps: list[str], wanted: dict[str, str], dice: Dice) -> Answer:
         match served.method, steps:
             case "POST", []:
-                return self._plain(served, caller, dice, self._batches.create(parse(served.body), caller, dice))
+                body = parse(served.body)
+                asked = body.get("requests")
+                added = len(asked) if isinstance(asked, list) else 0
+                self._messages.limits.batch(caller, self._batches.queued(caller), added)
+                return self._plain(served, caller, dice, self._batches.create(body, caller, dice))
             case "GET", []:
-                return self._plain(served, caller, dice, self._batches.list(wanted))
+                return self._plain(served, caller, dice, self._batches.list(caller, wanted))
             case "GET", [id]:
-                batch = self._batches.get(id)
+                batch = self._batches.get(id, caller)
                 answer = self._plain(served, caller, dice, self._batches.shown(batch))
                 if batch.ended_at is None:
                     answer.headers.append((b"retry-after", b"10"))
                 return answer
             case "DELETE", [id]:
-                return self._plain(served, caller, dice, self._batches.delete(id))
+                return self._plain(served, caller, dice, self._batches.delete(id, caller))
             case "POST", [id, "cancel"]:
-                return self._plain(served, caller, dice, self._batches.cancel(id))
+                return self._plain(served, caller, dice, self._batches.cancel(id, caller))
             case "GET", [id, "results"]:
-                lines = self._batches.results(id)
+                lines = self._batches.results(id, caller)
                 headers = self._headers.plain(served.request_id, dice, caller, b"application/x-jsonl")
                 name = f'attachment; filename="{id}_results.jsonl"'
                 return Answer(200, [*headers, (b"content-disposition", name.encode())], [lines])

@@ -92,8 +92,6 @@ class Messages:
         """The message of one batch item. Any beta field passes, as betas belong to the batch's own request."""
         if params.get("max_tokens") == 0:
             raise invalid("max_tokens: 0 is not supported in batch requests")
-        if "thread" in params:
-            raise invalid("thread: Not supported in batch requests")
         request, model, planned, _ = self._prepared(params, caller, VERSIONS[0], "batch")
         written = self._written(request, model, planned, caller, entry, dice, tier="batch")
         planned.begin()
