@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ from .problems import invalid
 
 _NAMED = re.compile(r"\b(?:in|for|of|about|named|called|to|at) ((?:[A-Z][\w'-]*)(?: [A-Z][\w'-]*)*)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_DEEP, _DEPTH_MAX = 8, 64
 _FORMATS = {
     "date": "2026-01-15",
     "date-time": "2026-01-15T12:00:00Z",
@@ -39,8 +41,10 @@ class Maker:
             raise invalid("input_schema: JSON schema is invalid. It must match JSON Schema draft 2020-12.") from None
 
     def _value(self, schema: Any, name: str, depth: int) -> Any:
-        if not isinstance(schema, dict) or depth > 12:
-            return {} if depth > 12 else name
+        if not isinstance(schema, dict):
+            return name
+        if depth > _DEPTH_MAX:
+            raise ValueError("the schema has no end")
         if isinstance(reference := schema.get("$ref"), str):
             return self._value(self._resolve(reference), name, depth + 1)
         for given in ("const", "default"):
@@ -57,19 +61,23 @@ class Maker:
         for union in ("anyOf", "oneOf"):
             if options := schema.get(union):
                 real = [option for option in options if option.get("type") != "null"] or options
-                return self._value(real[0], name, depth + 1)
+                # A schema that holds itself ends where something may be null.
+                chosen = real[0] if depth < _DEEP or len(real) == len(options) else {"type": "null"}
+                return self._value(chosen, name, depth + 1)
         return self._typed(schema, name, depth)
 
     def _typed(self, schema: dict[str, Any], name: str, depth: int) -> Any:
         kind = schema.get("type", "object" if "properties" in schema else "string")
         if isinstance(kind, list):
-            kind = next((one for one in kind if one != "null"), "null")
+            real = [one for one in kind if one != "null"]
+            kind = real[0] if real and (depth < _DEEP or len(real) == len(kind)) else "null"
         if kind == "object":
             properties: dict[str, Any] = schema.get("properties") or {}
             wanted = schema["required"] if "required" in schema else list(properties)
             return {key: self._value(properties.get(key, {}), key, depth + 1) for key in wanted}
         if kind == "array":
-            count = max(int(schema.get("minItems", 1)), 1)
+            count = max(int(schema.get("minItems", 0)), 0 if depth >= _DEEP else 1)
+            count = min(count, int(schema.get("maxItems", count)))
             return [self._value(schema.get("items", {}), name, depth + 1) for _ in range(count)]
         if kind in ("integer", "number"):
             return self._number(schema, is_whole=kind == "integer")
@@ -78,13 +86,23 @@ class Maker:
         return None if kind == "null" else self._text(schema, name)
 
     def _number(self, schema: dict[str, Any], *, is_whole: bool) -> int | float:
-        low = schema.get("minimum", schema.get("exclusiveMinimum"))
-        high = schema.get("maximum", schema.get("exclusiveMaximum"))
+        """A number of the prompt where it fits, else the nearest to 1 that does."""
+        step = schema.get("multipleOf") or (1 if is_whole else None)
+        low, high = schema.get("minimum"), schema.get("maximum")
+        if (above := schema.get("exclusiveMinimum")) is not None:
+            low = max(above + (step or 1), above + (step or 1) if low is None else low)
+        if (below := schema.get("exclusiveMaximum")) is not None:
+            high = min(below - (step or 1), below - (step or 1) if high is None else high)
         number = self.numbers.pop(0) if self.numbers else 1.0
+        if low is not None and high is not None and low > high:
+            return float((low + high) / 2)  # only between two bounds that are closer than a step
         if low is not None:
-            number = max(number, low + (1 if "exclusiveMinimum" in schema else 0))
+            number = max(number, low)
         if high is not None:
-            number = min(number, high - (1 if "exclusiveMaximum" in schema and high - 1 >= (low or 0) else 0))
+            number = min(number, high)
+        if step is not None:
+            up = math.ceil(number / step) * step
+            number = up if high is None or up <= high else math.floor(number / step) * step
         return int(number) if is_whole or float(number).is_integer() else number
 
     def _text(self, schema: dict[str, Any], name: str) -> str:
