@@ -24,7 +24,7 @@ from .reports import Drift, Reports
 from .spend import Caps, Spend
 from .stream import Written, events, message
 from .threads import Threads
-from .validate import VERSIONS, check_count, check_message, parse
+from .rules import EVERY, VERSIONS, check_count, check_message, parse
 
 
 class Messages:
@@ -86,7 +86,7 @@ class Messages:
         """The answer to POST /v1/messages/count_tokens. Raises Problem."""
         request = parse(body)
         self.limits.count(caller)
-        return {"input_tokens": count_prompt(request, check_count(request, version, betas))}
+        return {"input_tokens": count_prompt(request, check_count(request, version, betas, self._now()))}
 
     def batched(self, params: dict[str, Any], caller: Caller, entry: Entry, dice: Dice) -> dict[str, Any]:
         """The message of one batch item. Any beta field passes, as betas belong to the batch's own request."""
@@ -101,12 +101,12 @@ class Messages:
         return message(written)
 
     def _prepared(
-        self, request: dict[str, Any], caller: Caller, version: str, betas: str
+        self, request: dict[str, Any], caller: Caller, version: str, betas: str, *, is_batch: bool = False
     ) -> tuple[dict[str, Any], Model, Planned, list[dict[str, Any]]]:
         """The whole request, its model, its part in the cache, and what was left out of it. Raises Problem."""
         now_s = self._now()
         request = self._threads.whole(request, now_s)
-        model = check_message(request, version, betas)
+        model = check_message(request, version, betas, now_s, is_batch=is_batch)
         request, dropped = self._bindings.checked(request, model, caller, betas)
         planned = self._cache.plan(request, model, caller, now_s, betas)
         prompted = planned.prompted
@@ -157,3 +157,4 @@ class Messages:
             written.inference_geo,
             written.speed,
         )
+        entry.web_searches = written.spoken.web_searches

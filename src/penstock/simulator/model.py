@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .catalogue import Model
+from .citations import cited
 from .dice import Dice
 from .instance import Maker
 from .prose import cut_to, prose
+from .servertools import searches, served
 from .tokens import answer_tokens, estimate
 
 Script = Callable[[dict[str, Any]], "str | list[dict[str, Any]] | None"]
@@ -35,6 +37,8 @@ class Spoken:
     output_tokens: int = 0
     thinking_tokens: int = 0
     stop_details: dict[str, Any] | None = None
+    web_searches: int = 0
+    web_fetches: int = 0
 
 
 def speak(request: dict[str, Any], model: Model, seed: object, ids: Dice, script: Sequence[Line] = ()) -> Spoken:
@@ -50,13 +54,17 @@ def speak(request: dict[str, Any], model: Model, seed: object, ids: Dice, script
     given = _scripted(request, prompt, script)
     if len(prompt) > 2 * _SALIENT:
         prompt = prompt[:_SALIENT] + "\n" + prompt[-_SALIENT:]
-    tool = None if given is not None else chosen_tool(request, prompt)
-    if isinstance(given, list):
-        _add_blocks(given, spoken, model, ids)
-    elif tool is not None:
-        _use(tool, prompt, spoken, model, ids)
+    tools = [] if given is not None else chosen_tools(request, prompt)
+    made: list[dict[str, Any]] | None = given if isinstance(given, list) else None
+    if given is None and not tools:
+        made = served(request, prompt, words, ids) or (None if output_schema(request) else cited(request, words))
+    if made is not None:
+        _add_blocks(made, spoken, model, ids)
+    elif tools:
+        for tool in tools:
+            _use(tool, prompt, spoken, model, ids)
     else:
-        text = given if given is not None else _text(request, prompt, words)
+        text = given if isinstance(given, str) else _text(request, prompt, words)
         _say(text, request, spoken, model, limit)
     return spoken
 
@@ -82,21 +90,21 @@ def tool_results(request: dict[str, Any]) -> list[dict[str, Any]]:
     return [block for block in content if block.get("type") == "tool_result"]
 
 
-def chosen_tool(request: dict[str, Any], prompt: str) -> dict[str, Any] | None:
-    """The tool the model uses now: the forced one, or the one the prompt is about."""
+def chosen_tools(request: dict[str, Any], prompt: str) -> list[dict[str, Any]]:
+    """The tools the model uses now: the forced one, or those the prompt is about, several at once if they may be."""
     given: list[dict[str, Any]] = request.get("tools") or []
     tools = [tool for tool in given if isinstance(tool.get("input_schema"), dict)]
     choice: dict[str, Any] = request.get("tool_choice") or {}
     if not tools or choice.get("type") == "none":
-        return None
+        return []
     if choice.get("type") == "tool":
-        return next((tool for tool in tools if tool["name"] == choice.get("name")), tools[0])
-    named = next((tool for tool in tools if _is_about(prompt, tool["name"])), None)
-    if choice.get("type") == "any":
-        return named or tools[0]
-    if tool_results(request):
-        return None
-    return named or (tools[0] if _ASKS.search(prompt) else None)
+        return [next((tool for tool in tools if tool["name"] == choice.get("name")), tools[0])]
+    if choice.get("type") != "any" and tool_results(request):
+        return []
+    named = [tool for tool in tools if _is_about(prompt, tool["name"])]
+    if not named and (choice.get("type") == "any" or _ASKS.search(prompt)):
+        named = tools[:1]
+    return named[:1] if choice.get("disable_parallel_tool_use") else named
 
 
 def _is_about(prompt: str, name: str) -> bool:
@@ -146,8 +154,10 @@ def _add_blocks(blocks: list[dict[str, Any]], spoken: Spoken, model: Model, ids:
             spoken.stop_reason = "tool_use"
         else:
             spoken.blocks.append(block)
-        said = block.get("text") or json.dumps(block.get("input", {}))
-        spoken.output_tokens += answer_tokens(str(said), model.weights)
+        if not block["type"].endswith("_tool_result"):  # those are not the model's words
+            said = block.get("text") or json.dumps(block.get("input", {}))
+            spoken.output_tokens += answer_tokens(str(said), model.weights)
+    spoken.web_searches, spoken.web_fetches = searches(blocks), searches(blocks, "web_fetch")
 
 
 def _use(tool: dict[str, Any], prompt: str, spoken: Spoken, model: Model, ids: Dice) -> None:

@@ -73,6 +73,13 @@ class Written:
     def details(self) -> dict[str, Any]:
         return {"thinking_tokens": self.spoken.thinking_tokens}
 
+    @property
+    def has_server_tools(self) -> bool:
+        return any(block["type"] == "server_tool_use" for block in self.spoken.blocks)
+
+    def server_tools(self) -> dict[str, int]:
+        return {"web_search_requests": self.spoken.web_searches, "web_fetch_requests": self.spoken.web_fetches}
+
     def iterations(self) -> list[dict[str, Any]]:
         counts = self.prompted
         return [
@@ -93,6 +100,8 @@ def message(written: Written) -> dict[str, Any]:
     usage = written.usage(spoken.output_tokens)
     if written.shows_thinking_tokens:
         usage["output_tokens_details"] = written.details()
+    if written.has_server_tools:
+        usage["server_tool_use"] = written.server_tools()
     if written.has_edits:
         usage["iterations"] = written.iterations()
     body = {
@@ -143,6 +152,8 @@ def events(written: Written, dice: Dice) -> list[bytes]:
     usage = {**written.prompted.counts, "output_tokens": spoken.output_tokens}
     if written.shows_thinking_tokens:
         usage["output_tokens_details"] = written.details()
+    if written.has_server_tools:
+        usage["server_tool_use"] = written.server_tools()
     if written.has_edits:
         usage["iterations"] = written.iterations()
     delta = {
@@ -174,13 +185,16 @@ def _block(index: int, block: dict[str, Any], dice: Dice) -> list[bytes]:
     kind = block["type"]
     if kind == "text":
         begun = {"type": "text", "text": ""}
-        deltas = [_delta(index, "text_delta", "text", piece, dice) for piece in pieces_of(block["text"], dice.random)]
+        if "citations" in block:
+            begun = {"citations": [], **begun}
+            deltas = [_cited(index, citation, dice) for citation in block["citations"]]
+        deltas += [_delta(index, "text_delta", "text", piece, dice) for piece in pieces_of(block["text"], dice.random)]
     elif kind == "thinking":
         begun = {"type": "thinking", "thinking": "", "signature": ""}
         pieces = pieces_of(block["thinking"], dice.random)
         deltas = [_delta(index, "thinking_delta", "thinking", piece, dice) for piece in pieces]
         deltas.append(_delta(index, "signature_delta", "signature", block["signature"], dice))
-    elif kind == "tool_use":
+    elif kind in ("tool_use", "server_tool_use", "mcp_tool_use"):
         begun = {**block, "input": {}}
         given = json.dumps(block["input"], ensure_ascii=False) if block["input"] else ""
         pieces = ["", *json_pieces(given, dice.random)]
@@ -192,6 +206,11 @@ def _block(index: int, block: dict[str, Any], dice: Dice) -> list[bytes]:
         *deltas,
         event("content_block_stop", closing, dice),
     ]
+
+
+def _cited(index: int, citation: dict[str, Any], dice: Dice) -> bytes:
+    delta = {"type": "citations_delta", "citation": citation}
+    return event("content_block_delta", _encode({"type": "content_block_delta", "index": index, "delta": delta}), dice)
 
 
 def _delta(index: int, kind: str, name: str, piece: str, dice: Dice) -> bytes:
