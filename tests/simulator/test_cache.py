@@ -14,7 +14,7 @@ from penstock.simulator.accounts import Caller
 from penstock.simulator.cache import LOOKBACK, PromptCache, count_prompt
 from penstock.simulator.catalogue import Model, find_model, served_models
 from penstock.simulator.problems import Problem
-from penstock.simulator.validate import check_message
+from penstock.simulator.rules import check_message
 from simulator.desk import HOUR, MARK, Desk, ask_of, text
 
 CALLER = Caller("key", "org", "workspace")

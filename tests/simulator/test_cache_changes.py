@@ -118,7 +118,7 @@ def test_fast_mode_that_runs_as_standard_reads_the_standard_cache() -> None:
 def test_a_request_for_a_section_reads_as_much_as_was_written() -> None:
     """The forced tool choice costs tokens, and an answer's schema does: they stand behind what they keep."""
     written = Desk().usage(base(model="claude-sonnet-4-6", messages=[{"role": "user", "content": "x"}]))[1]
-    schema = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+    schema = {"format": {"type": "json_schema", "schema": {"type": "object", "additionalProperties": False}}}
     for change in ({"tool_choice": {"type": "any"}}, {"output_config": schema}):
         desk = Desk()
         desk.usage(base(model="claude-sonnet-4-6"))

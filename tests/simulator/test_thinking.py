@@ -125,7 +125,7 @@ def test_blocks_are_dropped_on_demand_and_listed(
 ) -> None:
     request = edited(conversation(), "system")
     request["thinking"]["block_binding"] = {"prefix_mismatch_behavior": "drop_block"}
-    assert fault_of(send(sim, body=request)) == "thinking.block_binding: Extra inputs are not permitted"
+    assert fault_of(send(sim, body=request)) == "thinking.adaptive.block_binding: Extra inputs are not permitted"
     status, _, body = send(sim, body=request, anthropic_beta=CONTROLS_BETA)
     dropped = json.loads(body)["input_transformations"]
     assert status == 200 and [one["message_index"] for one in dropped] == [1, 3]

@@ -13,6 +13,7 @@ from .pace import Pace
 from .replay import Recorded
 from .reports import Drift
 from .schedule import Rule, read_rule
+from .script import Cue
 from .server import Running, running, serve
 from .setup import read_setup
 from .spend import Caps
@@ -24,6 +25,7 @@ __all__ = [
     "ApiKey",
     "Books",
     "Caps",
+    "Cue",
     "Drift",
     "Entry",
     "Fault",

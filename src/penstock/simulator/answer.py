@@ -58,6 +58,7 @@ class Answer:
     is_verbatim: bool = False
     output_tokens: int = 0
     model: str = ""
+    delay_s: float = 0.0
     began: Callable[[], None] = _nothing
     ended: Callable[[float], None] = _nothing_left
 

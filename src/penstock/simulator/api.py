@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl
@@ -13,17 +13,17 @@ from .accounts import Accounts, Caller
 from .answer import Answer
 from .batches import Batches
 from .books import Books, Entry
-from .catalogue import described, find_model, page, served_models
+from .catalogue import show_model, show_models
 from .dice import Dice
 from .files import Files
 from .headers import Headers
 from .limits import Limits
 from .messages import Messages
-from .model import Line
 from .problems import Problem, invalid, missing
 from .reports import Drift, rate_limits
+from .rules import BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX, CURRENT, TOO_LARGE, VERSIONS, check_betas, parse
+from .script import Script
 from .spend import Caps
-from .validate import CURRENT, VERSIONS, parse
 
 
 @dataclass(slots=True)
@@ -59,17 +59,19 @@ class Api:
         limits: Limits,
         caps: Caps,
         drift: Drift,
-        script: Sequence[Line],
+        script: Script,
         batch_s: float,
+        strict_betas: bool,
         now: Callable[[], float],
     ) -> None:
         self.url = ""
-        self._accounts, self._headers, self._books = accounts, headers, books
-        self._messages = Messages(
+        self._strict_betas = strict_betas
+        self._accounts, self._headers, self._books, self._now = accounts, headers, books, now
+        self.messages = Messages(
             seed=seed, now=now, headers=headers, books=books, limits=limits, caps=caps, drift=drift, script=script
         )
         self._files = Files(now)
-        self._batches = Batches(now, self._messages.batched, books, seed, batch_s, lambda: self.url)
+        self._batches = Batches(now, self.messages.batched, books, seed, batch_s, lambda: self.url)
 
     def answer(self, served: Served, entry: Entry, dice: Dice) -> Answer:
         """The answer to one request; what becomes of it is noted in `entry`. Raises Problem."""
@@ -80,25 +82,28 @@ class Api:
             )
         if not path.startswith("/v1/"):
             raise missing("Not found")
+        if len(served.body) > (BATCH_BODY_BYTES_MAX if path == "/v1/messages/batches" else BODY_BYTES_MAX) and (
+            path.startswith("/v1/messages")
+        ):
+            return Answer(413, self._headers.edge(b"application/json", dice), [TOO_LARGE], has_length=True)
         caller = served.caller = self._accounts.find(served.headers)
         entry.name(caller)
         steps = path.removeprefix("/v1/").rstrip("/").split("/")
         if caller.is_admin or steps[0] == "organizations":
             return self._report(served, caller, steps, parse_qs(query), dice)
         version, betas = _version(served.headers), served.headers.get("anthropic-beta", "")
+        if self._strict_betas:
+            check_betas(betas)
         if steps == ["messages"] and served.method == "POST":
-            return self._messages.create(served.body, caller, version, betas, entry, dice)
+            return self.messages.create(served.body, caller, version, betas, entry, dice)
         if steps == ["messages", "count_tokens"] and served.method == "POST":
-            return self._plain(served, caller, dice, self._messages.count(served.body, caller, version, betas))
+            return self._plain(served, caller, dice, self.messages.count(served.body, caller, version, betas))
         wanted = dict(parse_qsl(query))
         if steps[:2] == ["messages", "batches"]:
             return self._batch(served, caller, steps[2:], wanted, dice)
         if steps[0] == "models" and served.method == "GET" and len(steps) <= 2:
-            shown = (
-                described(find_model(steps[1]))
-                if steps[1:]
-                else page([described(one) for one in served_models()], wanted)
-            )
+            now_s = self._now()
+            shown = show_model(steps[1], now_s) if steps[1:] else show_models(parse_qs(query), now_s)
             return self._plain(served, caller, dice, shown)
         if steps[0] == "files":
             return self._file(served, caller, steps[1:], wanted, dice)
@@ -110,14 +115,14 @@ class Api:
         """The admin API, which is for admin keys alone, as all else is for the others."""
         if not caller.is_admin:
             raise Problem(401, "authentication_error", "invalid x-api-key")
-        reports = self._messages.reports
+        reports = self.messages.reports
         match served.method, steps:
             case "GET", ["organizations", "usage_report", "messages"]:
                 return self._plain(served, caller, dice, reports.usage(caller.organization_id, query))
             case "GET", ["organizations", "cost_report"]:
                 return self._plain(served, caller, dice, reports.cost(caller.organization_id, query))
             case "GET", ["organizations", "rate_limits"] | ["organizations", "workspaces", _, "rate_limits"]:
-                return self._plain(served, caller, dice, rate_limits(self._messages.limits.table()))
+                return self._plain(served, caller, dice, rate_limits(self.messages.limits.table()))
             case _, ["organizations", *_]:
                 raise missing("Not found")
         raise Problem(401, "authentication_error", "invalid x-api-key")
@@ -131,7 +136,7 @@ class Api:
                 body = parse(served.body)
                 asked = body.get("requests")
                 added = len(asked) if isinstance(asked, list) else 0
-                self._messages.limits.batch(caller, self._batches.queued(caller), added)
+                self.messages.limits.batch(caller, self._batches.queued(caller), added)
                 return self._plain(served, caller, dice, self._batches.create(body, caller, dice))
             case "GET", []:
                 return self._plain(served, caller, dice, self._batches.list(caller, wanted))

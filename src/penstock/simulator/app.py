@@ -20,12 +20,12 @@ from .distortion import altered
 from .faults import Fault, Faults, read_fault
 from .headers import Headers
 from .limits import Limits
-from .model import Line
 from .pace import MeasuredPace, Pace
 from .problems import Problem
 from .replay import Recorded, Replay
 from .reports import Drift
 from .schedule import Dealer, Rule, read_rule
+from .script import Line, Script
 from .spend import Caps
 from .toxics import poisoned
 from .wire import Message, Wire, deflater
@@ -43,12 +43,13 @@ class Options(TypedDict, total=False):
     drift                what is wrong with the usage and cost reports (nothing)
     faults               shares of faults, seeded
     schedule             rules for faults: `Rule`s, or texts such as "overloaded 30% from 10s to 40s"
-    answers              what the model says instead: pairs (text the prompt contains, answer) or functions of the
-                         request; an answer is a text or a list of content blocks; the first that fits counts
+    answers              what the model says instead: `Cue`s, pairs (text the prompt contains, answer) or functions of
+                         the request; an answer is a text or a list of content blocks; the first that fits counts
     replay               recorded answers to POST /v1/messages, served before any others
     pace                 how fast it answers: `Pace(…)`, or `Pace.measured(scale)` by model (at once)
     control_key          lets other machines use `/simulator/…`; without one only this machine may
     allow_fault_headers  whether a request may ask for a fault by `x-simulator-fault: NAME[:NUMBER]` (False)
+    strict_betas         refuse beta names that the simulator does not know (False: they pass, and what they may bring)
     is_lean              answer from bytes made once, for benchmarks: checks nothing, keeps no books (False)
     keep_requests        how many of the last requests `requests` and `books` remember (1000)
     gzip                 compress good answers for callers that accept it, streams piece by piece (False)
@@ -70,6 +71,7 @@ class Options(TypedDict, total=False):
     pace: Pace | MeasuredPace
     control_key: str | None
     allow_fault_headers: bool
+    strict_betas: bool
     is_lean: bool
     keep_requests: int
     gzip: bool
@@ -97,6 +99,7 @@ class Simulator:
         pace: Pace | MeasuredPace | None = None,
         control_key: str | None = None,
         allow_fault_headers: bool = False,
+        strict_betas: bool = False,
         is_lean: bool = False,
         keep_requests: int = 1000,
         gzip: bool = False,
@@ -116,6 +119,7 @@ class Simulator:
         self._accounts = Accounts(
             [ApiKey(self.key), ApiKey(self.admin_key, is_admin=True), *keys], seed, accept_any=accept_any
         )
+        self.script = Script(answers)
         self.api = Api(
             seed=seed,
             accounts=self._accounts,
@@ -124,8 +128,9 @@ class Simulator:
             limits=limits or Limits(),
             caps=caps or Caps(),
             drift=drift or Drift(),
-            script=answers,
+            script=self.script,
             batch_s=batch_s,
+            strict_betas=strict_betas,
             now=clock,
         )
         rules = [read_rule(rule) if isinstance(rule, str) else rule for rule in schedule]
@@ -176,6 +181,8 @@ class Simulator:
         try:
             if served.path.startswith("/v1/"):
                 fault = self.dealer.deal(served.headers, served.path, _model_of(served.body), dice)
+                if fault is None and served.method == "POST" and _place(served) == "/v1/messages":
+                    fault = self.api.messages.cued(served.body)
                 entry.fault = None if fault is None else fault.name
             answer = self._decide(served, entry, fault, dice)
         except Problem as problem:
@@ -209,7 +216,7 @@ class Simulator:
             return fault_answer(fault, self._headers, served.request_id, dice, caller, self._clock())
         if fault is not None and fault.kind.when == "before":
             return Answer(200, [])
-        if served.method == "POST" and served.path.partition("?")[0] == "/v1/messages":
+        if served.method == "POST" and _place(served) == "/v1/messages":
             recorded = self._replay.next(served.body)
             if recorded is not None:
                 return recorded
@@ -243,6 +250,10 @@ def _served(scope: Message, body: bytes) -> Served:
     path = scope["path"] + ("?" + query if query else "")
     client = scope.get("client") or ("",)
     return Served(scope["method"], path, headers, body, client=client[0])
+
+
+def _place(served: Served) -> str:
+    return served.path.partition("?")[0]
 
 
 class _Asked(msgspec.Struct):

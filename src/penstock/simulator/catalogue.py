@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,8 @@ from .problems import invalid, missing
 from .tokens import Weights, weights_of
 
 _NAME = re.compile(r"claude-([a-z]+)-(\d+)(?:-(\d)(?!\d))?")
+LIFECYCLES = ("active", "deprecated", "retired")
+NOTICE = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,77 @@ class Model:
         return self.family in ("fable", "mythos") or (self.family == "opus" and self.version >= (5, 5))
 
     @property
+    def thinks_unasked(self) -> bool:
+        """Whether a request without `thinking` is one with adaptive thinking: from Claude 5 on."""
+        return self.version >= (5, 0)
+
+    @property
+    def thinking_types(self) -> dict[str, bool]:
+        """Which `thinking.type` a request may have (`claude-api.md` §2.6)."""
+        return {
+            "enabled": self.version < (4, 7),
+            "adaptive": self.version >= (4, 6),
+            "disabled": not self.thinks_always,
+            "between_tools": (self.family, self.version) == ("sonnet", (5, 5)),
+        }
+
+    @property
+    def efforts(self) -> tuple[str, ...]:
+        """Levels of `output_config.effort`, lowest first; empty where the model has none. Recorded up to 4.7."""
+        if (self.version == (4, 5) and self.family != "opus") or self.version < (4, 5):
+            return ()
+        levels = ("low", "medium", "high", "xhigh", "max")
+        if self.version >= (4, 7):
+            return levels
+        return tuple(level for level in levels if level != "xhigh" and (level != "max" or self.version >= (4, 6)))
+
+    @property
     def may_force_tools(self) -> bool:
         if self.family in ("fable", "mythos"):
             return self.version < (5, 1)
         return self.family == "haiku" or self.version < (5, 5)
 
+    @property
+    def may_be_prefilled(self) -> bool:
+        return self.version < (4, 6)
+
+    @property
+    def hears_system_turns(self) -> bool:
+        """Whether messages may have the role `system`: recorded from Opus 4.8 on, refused by 4.7 and earlier."""
+        return self.version >= (4, 8)
+
+    @property
+    def may_compact(self) -> bool:
+        return self.version >= (4, 6)
+
+    @property
+    def calls_tools_from_code(self) -> bool:
+        """The capability `code_execution`: recorded for all models of its time but Haiku 4.5."""
+        return (self.family, self.version) != ("haiku", (4, 5))
+
+    @property
+    def needs_beta_for_speed(self) -> bool:
+        """Whether `speed` is open only to the beta `fast-mode-2026-02-01`: Opus 5 and 4.8 (§7.3)."""
+        return self.facts.may_be_fast and self.version < (5, 2)
+
+    def lifecycle(self, now_s: float | None = None) -> str:
+        """active, deprecated or retired. A model is retired from the day it was to be, once the clock is there."""
+        if now_s is not None and self.facts.retires is not None and _date(now_s) >= self.facts.retires:
+            return "retired"
+        return self.facts.state
+
+
+@cache
+def known_models() -> tuple[Model, ...]:
+    """All models, retired ones too, newest first."""
+    facts = sorted(models.shipped().all, key=lambda one: str(one.released or ""), reverse=True)
+    return tuple(_model(one) for one in facts)
+
 
 @cache
 def served_models() -> tuple[Model, ...]:
     """All models that are not retired, newest first."""
-    alive = [facts for facts in models.shipped().all if facts.state != "retired"]
-    alive.sort(key=lambda facts: str(facts.released or ""), reverse=True)
-    return tuple(_model(facts) for facts in alive)
+    return tuple(model for model in known_models() if model.facts.state != "retired")
 
 
 def _model(facts: models.Model) -> Model:
@@ -70,55 +131,85 @@ def _model(facts: models.Model) -> Model:
 
 @cache
 def _by_name() -> dict[str, Model]:
-    return {name: model for model in served_models() for name in (model.id, *model.facts.aliases)}
+    return {name: model for model in known_models() for name in (model.id, *model.facts.aliases)}
 
 
-def find_model(name: Any) -> Model:
-    """The model of this id or alias. Raises Problem: 400 where `name` is no text, 404 where no model has it."""
-    if name is None:
-        raise invalid("model: Field required")
-    if not isinstance(name, str):
-        raise invalid("model: Input should be a valid string")
+def find_model(name: str, now_s: float | None = None) -> Model:
+    """The model of this id or alias, by Unix time. Raises Problem 404 where none has it, or the model is retired."""
     model = _by_name().get(name)
-    if model is None:
+    if model is None or model.lifecycle(now_s) == "retired":
         raise missing(f"model: {name}")
     return model
 
 
-def described(model: Model) -> dict[str, Any]:
+def show_model(name: str, now_s: float) -> dict[str, Any]:
+    """`GET /v1/models/{id or alias}`: retired models stay on show (SDK, model_info.py). Raises Problem 404."""
+    model = _by_name().get(name)
+    if model is None:
+        raise missing(f"model: {name}")
+    return described(model, now_s)
+
+
+def show_models(query: dict[str, list[str]], now_s: float) -> dict[str, Any]:
+    """`GET /v1/models`: a page of the models in the life cycles asked for, else of those in use. Raises Problem 400."""
+    asked = [one for name in ("lifecycle", "lifecycle[]") for given in query.get(name, []) for one in given.split(",")]
+    if any(one not in LIFECYCLES for one in asked):
+        raise invalid("lifecycle: Input should be 'active', 'deprecated' or 'retired'")
+    wanted = asked or LIFECYCLES[:2]
+    shown = [described(model, now_s) for model in known_models() if model.lifecycle(now_s) in wanted]
+    return page(shown, {name: given[-1] for name, given in query.items()})
+
+
+def described(model: Model, now_s: float) -> dict[str, Any]:
     """A model as `GET /v1/models` shows it."""
-    yes, version = {"supported": True}, model.version
-    effort: dict[str, Any] = {"supported": version >= (4, 5), "low": yes, "medium": yes, "high": yes}
+    lifecycle, retires = model.lifecycle(now_s), model.facts.retires
     return {
         "type": "model",
         "id": model.id,
         "display_name": _display(model),
-        "created_at": _day(model.facts.released),
-        "lifecycle": model.facts.state,
-        "deprecated_at": None,
-        "retires_at": _day(model.facts.retires),
-        "line": model.family,
+        "created_at": _day(model.facts.released) or "1970-01-01T00:00:00Z",
+        "lifecycle": lifecycle,
+        # No source has the day of the notice; it comes at least 60 days ahead (Anthropic, model deprecations).
+        "deprecated_at": None if lifecycle == "active" or retires is None else _day(retires - NOTICE),
+        "retires_at": None if lifecycle == "active" else _day(retires),
+        "line": model.family or None,
         "max_input_tokens": model.window_tokens,
         "max_tokens": model.output_tokens,
-        "capabilities": {
-            "batch": yes,
-            "citations": yes,
-            "code_execution": yes,
-            "context_management": {"supported": True},
-            "effort": effort,
-            "image_input": yes,
-            "pdf_input": yes,
-            "server_tools": yes,
-            "structured_outputs": yes,
-            "thinking": {
-                "supported": True,
-                "types": {
-                    "adaptive": {"supported": version >= (4, 6)},
-                    "enabled": {"supported": version < (4, 7)},
-                },
-            },
+        "capabilities": _capabilities(model),
+    }
+
+
+def _capabilities(model: Model) -> dict[str, Any]:
+    """Recorded in May 2026; `server_tools`, `xhigh` and two of the thinking types are newer (SDK)."""
+    yes = {"supported": True}
+    levels = ("low", "medium", "high", "xhigh", "max")
+    return {
+        "batch": yes,
+        "citations": yes,
+        "code_execution": {"supported": model.calls_tools_from_code},
+        "context_management": {
+            "supported": True,
+            "clear_thinking_20251015": yes,
+            "clear_tool_uses_20250919": yes,
+            "compact_20260112": {"supported": model.may_compact},
+        },
+        "effort": {
+            "supported": bool(model.efforts),
+            **{level: {"supported": level in model.efforts} for level in levels},
+        },
+        "image_input": yes,
+        "pdf_input": yes,
+        "server_tools": {"supported": True, "web_search": yes, "code_execution": yes},
+        "structured_outputs": yes,
+        "thinking": {
+            "supported": True,
+            "types": {kind: {"supported": may} for kind, may in model.thinking_types.items()},
         },
     }
+
+
+def _date(now_s: float) -> date:
+    return datetime.fromtimestamp(now_s, UTC).date()
 
 
 def _day(day: date | None) -> str | None:
@@ -127,6 +218,8 @@ def _day(day: date | None) -> str | None:
 
 def _display(model: Model) -> str:
     major, minor = model.version
+    if not model.family:
+        return model.id.replace("claude-", "Claude ")
     return f"Claude {model.family.capitalize()} {major}" + (f".{minor}" if minor else "")
 
 
@@ -136,8 +229,10 @@ def page(items: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
         limit = int(query.get("limit", "20"))
     except ValueError:
         raise invalid("limit: Input should be a valid integer") from None
-    if not 1 <= limit <= 1000:
-        raise invalid(f"limit: Input should be between 1 and 1000, not {limit}")
+    if limit < 1:
+        raise invalid("limit: Input should be greater than or equal to 1")
+    if limit > 1000:
+        raise invalid("limit: Input should be less than or equal to 1000")
     names = [item["id"] for item in items]
     if (after := query.get("after_id")) in names and after is not None:
         items = items[names.index(after) + 1 :]

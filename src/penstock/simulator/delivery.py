@@ -60,8 +60,8 @@ Step = Head | Piece | Pause | Stop
 def delivered(answer: Answer, pace: Pace | MeasuredPace, dice: Dice) -> Iterator[Step]:
     """A whole answer, at a pace; only what a model has made takes its time."""
     pace = pace.drawn(answer.model, dice) if answer.output_tokens else Pace()
-    if pace.first_token_ms:
-        yield Pause(pace.first_token_ms / 1000)
+    if (wait_s := pace.first_token_ms / 1000 + answer.delay_s) > 0:
+        yield Pause(wait_s)
     yield Head(answer.status, answer.headers, sum(map(len, answer.parts)) if answer.has_length else None)
     pieces = grouped(answer.parts, dice) if answer.is_stream else answer.parts
     wait_s = 0.0

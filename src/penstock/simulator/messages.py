@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,16 +15,18 @@ from .cache import Planned, PromptCache, count_prompt
 from .catalogue import Model
 from .dice import Dice
 from .endings import ended
+from .faults import Fault
 from .headers import Headers
 from .invoice import Invoice
 from .limits import Limits, RateLimits
-from .model import Line, last_prompt, speak
-from .problems import invalid
+from .model import last_prompt, speak
+from .problems import Problem, invalid
 from .reports import Drift, Reports
+from .rules import VERSIONS, check_count, check_message, check_thread, parse
+from .script import Script
 from .spend import Caps, Spend
 from .stream import Written, events, message
 from .threads import Threads
-from .rules import EVERY, VERSIONS, check_count, check_message, parse
 
 
 class Messages:
@@ -40,7 +42,7 @@ class Messages:
         limits: Limits,
         caps: Caps,
         drift: Drift,
-        script: Sequence[Line],
+        script: Script,
     ) -> None:
         self._seed, self._now, self._headers, self._books, self._script = seed, now, headers, books, script
         self.limits = RateLimits(limits, now)
@@ -78,9 +80,20 @@ class Messages:
             is_stream,
             output_tokens=written.spoken.output_tokens,
             model=model.id,
+            delay_s=written.spoken.delay_s,
             began=planned.begin,
             ended=ended,
         )
+
+    def cued(self, body: bytes) -> Fault | None:
+        """The fault that the script has for a request."""
+        if not self._script.has_faults:
+            return None
+        try:
+            request = parse(body)
+            return self._script.fault(request, last_prompt(request))
+        except (Problem, AttributeError, KeyError, TypeError):
+            return None  # what is no request is told so later, in the order of checks
 
     def count(self, body: bytes, caller: Caller, version: str, betas: str) -> dict[str, Any]:
         """The answer to POST /v1/messages/count_tokens. Raises Problem."""
@@ -105,6 +118,7 @@ class Messages:
     ) -> tuple[dict[str, Any], Model, Planned, list[dict[str, Any]]]:
         """The whole request, its model, its part in the cache, and what was left out of it. Raises Problem."""
         now_s = self._now()
+        check_thread(request, betas)
         request = self._threads.whole(request, now_s)
         model = check_message(request, version, betas, now_s, is_batch=is_batch)
         request, dropped = self._bindings.checked(request, model, caller, betas)

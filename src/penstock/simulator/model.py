@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +12,9 @@ from .citations import cited
 from .dice import Dice
 from .instance import Maker
 from .prose import cut_to, prose
+from .script import Given, Script
 from .servertools import searches, served
 from .tokens import answer_tokens, estimate
-
-Script = Callable[[dict[str, Any]], "str | list[dict[str, Any]] | None"]
-Line = tuple[str, "str | list[dict[str, Any]]"] | Script
 
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.S)
 _WORDS_WANTED = re.compile(r"\b(\d{1,5})[ -]words?\b", re.I)
@@ -39,9 +36,10 @@ class Spoken:
     stop_details: dict[str, Any] | None = None
     web_searches: int = 0
     web_fetches: int = 0
+    delay_s: float = 0.0
 
 
-def speak(request: dict[str, Any], model: Model, seed: object, ids: Dice, script: Sequence[Line] = ()) -> Spoken:
+def speak(request: dict[str, Any], model: Model, seed: object, ids: Dice, script: Script | None = None) -> Spoken:
     """Answer a valid request. The words depend on the seed and the prompt alone, ids on the request's own dice."""
     spoken = Spoken()
     limit = request["max_tokens"]
@@ -51,7 +49,10 @@ def speak(request: dict[str, Any], model: Model, seed: object, ids: Dice, script
     prompt = last_prompt(request)
     words = Dice(seed, model.id, prompt, len(request["messages"]))
     think(request, model, spoken, words)
-    given = _scripted(request, prompt, script)
+    line = script.given(request, prompt) if script is not None else Given()
+    given, spoken.delay_s = line.said, line.delay_s
+    if line.words is not None:
+        given = prose(words.random, line.words)
     if len(prompt) > 2 * _SALIENT:
         prompt = prompt[:_SALIENT] + "\n" + prompt[-_SALIENT:]
     tools = [] if given is not None else chosen_tools(request, prompt)
@@ -134,16 +135,6 @@ def think(request: dict[str, Any], model: Model, spoken: Spoken, words: Dice) ->
     spoken.output_tokens += spoken.thinking_tokens
     shown = "" if display == "omitted" else thought
     spoken.blocks.append({"type": "thinking", "thinking": shown, "signature": signature})
-
-
-def _scripted(request: dict[str, Any], prompt: str, script: Sequence[Line]) -> str | list[dict[str, Any]] | None:
-    for line in script:
-        if callable(line):
-            if (said := line(request)) is not None:
-                return said
-        elif line[0] in prompt:
-            return line[1]
-    return None
 
 
 def _add_blocks(blocks: list[dict[str, Any]], spoken: Spoken, model: Model, ids: Dice) -> None:

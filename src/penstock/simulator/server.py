@@ -19,6 +19,7 @@ from .api import Served
 from .app import Options, Simulator
 from .faults import Fault
 from .lean import Lean
+from .script import Line
 from .wire import EXTENSION
 
 _BACKLOG = 4096
@@ -46,6 +47,10 @@ class Running:
     def requests(self) -> list[Served]:
         """The last requests, oldest first."""
         return list(self._simulator.requests)
+
+    def say(self, line: Line) -> None:
+        """Give the model something to say, before all it was given earlier: a `Cue`, a pair or a function."""
+        self._simulator.script.add(line)
 
     def trigger(self, fault: str | Fault, count: int = 1) -> None:
         """Let the next `count` requests meet a fault: NAME or NAME:NUMBER. Raises ValueError for an unknown one."""

@@ -20,6 +20,7 @@ from .faults import Faults
 from .limits import Limits
 from .pace import Pace
 from .schedule import read_rule
+from .script import Cue
 from .spend import Caps
 
 _AT = re.compile(r" - at `\$\.?([^`]*)`$")
@@ -28,11 +29,19 @@ _AT_LINE = re.compile(r"\(at line (\d+)")
 
 
 class _Answer(msgspec.Struct, forbid_unknown_fields=True):
-    """What to say to a prompt that contains `when`: a text, or content blocks as in a message."""
+    """A `Cue`, field by field."""
 
-    when: str
+    when: str = ""
     say: str | None = None
+    words: int | None = None
+    tool: str | None = None
+    input: dict[str, Any] | None = None
     blocks: list[dict[str, Any]] | None = None
+    delay_ms: float = 0.0
+    fault: str | None = None
+    times: int | None = None
+    model: str = ""
+    is_pattern: bool = False
 
 
 class _Key(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,6 +68,7 @@ class _Setup(msgspec.Struct, forbid_unknown_fields=True):
     accept_any: bool | None = None
     gzip: bool | None = None
     allow_fault_headers: bool | None = None
+    strict_betas: bool | None = None
     control_key: str | None = None
     keep_requests: int | None = None
     batch_s: float | None = None
@@ -100,7 +110,10 @@ class _Reading:
         self._file, self._text = file, text
 
     def options(self, setup: _Setup) -> Options:
-        plain = ("seed", "key", "accept_any", "gzip", "allow_fault_headers", "control_key", "keep_requests", "batch_s")
+        plain = (
+            "seed", "key", "accept_any", "gzip", "allow_fault_headers", "strict_betas", "control_key", "keep_requests",
+            "batch_s",
+        )  # fmt: skip
         found: dict[str, Any] = {name: value for name in plain if (value := getattr(setup, name)) is not None}
         if setup.pace is not None:
             own = setup.pace
@@ -123,7 +136,8 @@ class _Reading:
             found["keys"] = [_api_key(one) for one in setup.keys]
         if setup.answers is not None:
             found["answers"] = [
-                (one.when, one.blocks if one.blocks is not None else one.say or "") for one in setup.answers
+                self._made(f"answers.{at}", lambda one=one: Cue(**msgspec.structs.asdict(one)))
+                for at, one in enumerate(setup.answers)
             ]
         if setup.replay is not None:
             found["replay"] = read_cassette(self._file.parent / setup.replay)

@@ -8,7 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.table import Table
 
 from ...errors import ConfigError
 from .options import JsonOption
+
+if TYPE_CHECKING:
+    from ...simulator import Options
 
 app = typer.Typer(help="Run a local Claude API, and break it on purpose.", invoke_without_command=True)
 
@@ -61,23 +64,11 @@ def simulator(
     """
     if context.invoked_subcommand is not None:
         return
-    from ...simulator import Options, Pace, read_cassette, read_rule, read_setup, serve
+    from ...simulator import serve
     from ...simulator.server import Running
 
-    options: Options = read_setup(config) if config is not None else {}
-    given: dict[str, Any] = {"seed": seed, "key": key, "is_lean": lean or None}
-    given["allow_fault_headers"] = allow_fault_headers or None
-    given["replay"] = read_cassette(replay) if replay is not None else None
-    try:
-        given["schedule"] = [*options.get("schedule", ()), *map(read_rule, fault or ())] or None
-        given["pace"] = None if pace is None else Pace.measured(pace)
-    except ValueError as error:
-        said = str(error)
-        fix = "See `penstock simulator --help`."
-        raise ConfigError(f"{said[0].upper()}{said[1:]}.", code="bad_option", fix=fix) from error
-    options.update({name: value for name, value in given.items() if value is not None})  # type: ignore[typeddict-item]
-    if "key" not in options:
-        options.setdefault("accept_any", True)
+    flags = {"seed": seed, "key": key, "is_lean": lean or None, "allow_fault_headers": allow_fault_headers or None}
+    options = _options(config, flags, fault or [], replay, pace)
 
     def ready(running: Running) -> None:
         shown = "any" if options.get("accept_any") else running.key
@@ -94,6 +85,27 @@ def simulator(
             code="cannot_listen",
             fix="Choose another with --port (0 takes any free one).",
         ) from error
+
+
+def _options(
+    config: Path | None, flags: dict[str, Any], faults: list[str], replay: Path | None, pace: float | None
+) -> Options:
+    """What the file says, and over it what the command line says. Raises ConfigError."""
+    from ...simulator import Pace, read_cassette, read_rule, read_setup
+
+    options: Options = read_setup(config) if config is not None else {}
+    given = {**flags, "replay": read_cassette(replay) if replay is not None else None}
+    try:
+        given["schedule"] = [*options.get("schedule", ()), *map(read_rule, faults)] or None
+        given["pace"] = None if pace is None else Pace.measured(pace)
+    except ValueError as error:
+        said = str(error)
+        fix = "See `penstock simulator --help`."
+        raise ConfigError(f"{said[0].upper()}{said[1:]}.", code="bad_option", fix=fix) from error
+    options.update({name: value for name, value in given.items() if value is not None})  # type: ignore[typeddict-item]
+    if "key" not in options:
+        options.setdefault("accept_any", True)
+    return options
 
 
 @app.command("faults")
