@@ -20,6 +20,7 @@ from simulator.rules.cases import (
     verdict,
 )
 
+BLANK = "text content blocks must contain non-whitespace text"
 EMPTY = "all messages must have non-empty content except for the optional final assistant message"
 PREFILL = "This model does not support assistant message prefill. The conversation must end with a user message."
 SYSTEM = {"role": "system", "content": "Note."}
@@ -48,9 +49,9 @@ FAULTS: list[tuple[str, list[Any], str]] = [
     ("empty text", [{"role": "user", "content": ""}, USER], f"messages.0: {EMPTY}"),
     ("empty list", [USER, said(role="assistant"), USER], f"messages.1: {EMPTY}"),
     ("empty last user", [{"role": "user", "content": ""}], f"messages.0: {EMPTY}"),
-    ("blank text", [{"role": "user", "content": " "}], "messages: text content blocks must contain non-whitespace"),
+    ("blank text", [{"role": "user", "content": " "}], f"messages: {BLANK}"),
     ("empty block", [said(text(""))], "messages: text content blocks must be non-empty"),
-    ("blank block", [said(text(" "))], "messages: text content blocks must contain non-whitespace text"),
+    ("blank block", [said(text(" "))], f"messages: {BLANK}"),
     (
         "marked empty block",
         [said(text("", cache_control=MARK))],
@@ -153,7 +154,7 @@ def test_the_system_speaks_in_between_on_models_that_hear_it() -> None:
 
 def test_a_system_prompt_has_words() -> None:
     assert verdict({"system": ""}) == "" and verdict({"system": []}) == ""
-    assert verdict({"system": " "}) == "system: text content blocks must contain non-whitespace text"
+    assert verdict({"system": " "}) == f"system: {BLANK}"
     assert verdict({"system": [text("")]}) == "system: text content blocks must be non-empty"
     fault = "system.0: cache_control cannot be set for empty text blocks"
     assert verdict({"system": [text("", cache_control=MARK)]}) == fault
