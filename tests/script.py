@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import drive as blocking_driver
-from penstock.call import Call, Fact, Target, Trail
+from penstock.call import Call, Candidate, Fact, Plan, Target, Trail
 from penstock.errors import StoreFailed
 from penstock.layer import Layer
-from penstock.ports import Key, Ports
-from penstock.ports.simulated import Scripted, SimulatedUpstream, World
+from penstock.layers.per_call.routing import Routes
+from penstock.ports import Clock, Key, Ports
+from penstock.ports.simulated import Scripted, SimulatedTasks, SimulatedUpstream, World
 from penstock.record import Intent, Record
 from penstock.reply import Reply, Whole
-from penstock.stores.memory import MemoryRetryBudget
+from penstock.stores.memory import MemoryAnswers, MemoryCircuits, MemoryQuotas, MemoryRetryBudget, MemoryStatus
 from penstock.wire.messages import Malformed, endpoint, read_request
 from penstock.wire.reading import reading
 
@@ -70,6 +71,7 @@ def a_call(
     except Malformed:
         request = None
     headers = more.pop("headers", ())
+    more.setdefault("plan", Plan((Candidate(UPSTREAM),)))
     return Call(
         id="call_1",
         face=face,
@@ -175,7 +177,24 @@ def ports(
         ledger=ledger or LedgerBook(),
         keys=keys or KeyRing(),
         retries=retries or MemoryRetryBudget(35, 0.5),
+        **shared(world),
     )
+
+
+def routes(*targets: Target) -> Routes:
+    """Upstreams without a config: the first is where calls go."""
+    return Routes({target.name: (target,) for target in targets}, {})
+
+
+def shared(clock: Clock) -> dict[str, Any]:
+    """The ports that remember something between calls, each of them empty."""
+    return {
+        "quotas": MemoryQuotas(clock),
+        "circuits": MemoryCircuits(),
+        "answers": MemoryAnswers(),
+        "status": MemoryStatus(),
+        "tasks": SimulatedTasks(clock),
+    }
 
 
 class _AtOnce(World):

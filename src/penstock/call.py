@@ -13,7 +13,7 @@ import msgspec
 
 from .record import Record
 from .secret import Secret
-from .wire.messages import Endpoint, Request
+from .wire.messages import Endpoint, Request, Usage
 
 #: Header fields in the order they came, names in lower case, as on the wire otherwise.
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -29,9 +29,27 @@ class Fact(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
         """Whether an upstream may have billed something because of it."""
         return False
 
+    def is_free(self) -> bool:
+        """Whether the call costs nothing because of it, whatever its answer says it used."""
+        return False
+
     def told(self) -> str:
         """This fact as one sentence, for `penstock explain`."""
         return repr(self)
+
+
+class Spent(Fact, frozen=True):
+    """What an attempt used whose answer the caller did not get."""
+
+    usage: Usage
+    model: str
+
+    def may_cost(self) -> bool:
+        return True
+
+    def told(self) -> str:
+        used = f"{self.usage.input_tokens:,} input and {self.usage.output_tokens:,} output tokens"
+        return f"An answer that was given up had used {used}."
 
 
 F = TypeVar("F", bound=Fact)
@@ -78,19 +96,50 @@ class Timeouts(msgspec.Struct, frozen=True):
 class Target(msgspec.Struct, frozen=True):
     """Where an attempt goes: an upstream, and the key it is paid with.
 
-    `url` is scheme, host, optional port and optional path prefix. With `key` None the caller's
-    own credential is sent on, as in process under an SDK client that already holds one.
+    `name` is the upstream's, with `#2` and so on for its further keys. `url` is scheme, host, optional port and
+    optional path prefix. With `key` None the caller's own credential is sent on, as in process under an SDK client that
+    already holds one. `kind` is that of the config: the API itself, or a cloud with an envelope of its own.
     """
 
     name: str
     url: str
     key: Secret | None = None
+    kind: str = "anthropic"
+    weight: int = 1
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One way to have a call answered: where, and by which model, None for the one it names itself."""
+
+    target: Target
+    model: str | None = None
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What the feature of a call wants done for it, beside the plan. Times in seconds.
+
+    `lane` is interactive or background. Where every candidate failed, an earlier answer to the same request is given
+    that is at most `earlier_s` old (0: none), or else `text`. `hops_on_refusal`: a model that declines is a reason
+    to go on to the next candidate. `is_shared`: identical calls under way at once are one; `reuse_s`: an earlier answer
+    is given without asking again; `reuses_tools`: both with tools too. `hedge_after_s`: a second try is begun beside
+    the first where that has not begun to answer by then.
+    """
+
+    lane: str = "interactive"
+    earlier_s: float = 0.0
+    text: str | None = None
+    hops_on_refusal: bool = False
+    is_shared: bool = False
+    reuse_s: float = 0.0
+    reuses_tools: bool = False
+    hedge_after_s: float | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What routing decided: the targets to try, in order."""
+    """What routing decided: whom to ask, in order, and how the call is to be treated."""
 
-    targets: tuple[Target, ...]
+    candidates: tuple[Candidate, ...]
+    policy: Policy = Policy()
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ class Refused(PenstockError):
     """The caller or the operator's policy said no before anything was spent.
 
     `status` and `type` are the API's own pair, for instance 403 and `permission_error`. `retry_after_s`
-    is given only where waiting helps.
+    is given only where waiting helps; without `may_retry` it is for whoever reads it, and the SDK is not to wait.
     """
 
     def __init__(
@@ -38,15 +38,19 @@ class Refused(PenstockError):
         status: int,
         type: str,
         retry_after_s: float | None = None,
+        may_retry: bool = True,
     ) -> None:
         super().__init__(message, layer=layer, code=code, fix=fix)
         self.status, self.type, self.retry_after_s = status, type, retry_after_s
+        self.may_retry = may_retry and retry_after_s is not None
 
 
 class Unavailable(Refused):
     """Nobody's wrong, but not now: draining, full, or the ledger cannot be written."""
 
-    def __init__(self, message: str, *, layer: str, code: str, fix: str, retry_after_s: float) -> None:
+    def __init__(
+        self, message: str, *, layer: str, code: str, fix: str, retry_after_s: float, may_retry: bool = True
+    ) -> None:
         super().__init__(
             message,
             layer=layer,
@@ -55,6 +59,7 @@ class Unavailable(Refused):
             status=503,
             type="overloaded_error",
             retry_after_s=retry_after_s,
+            may_retry=may_retry,
         )
 
 
@@ -106,8 +111,7 @@ def rendered(error: BaseException, call_id: str) -> Rendered:
     headers = [(b"content-type", b"application/json"), (b"request-id", call_id.encode())]
     if isinstance(error, Refused):
         status, kind = error.status, error.type
-        waits = error.retry_after_s is not None
-        headers.append((b"x-should-retry", b"true" if waits else b"false"))
+        headers.append((b"x-should-retry", b"true" if error.may_retry else b"false"))
         if error.retry_after_s is not None:
             headers.append((b"retry-after", str(max(1, round(error.retry_after_s))).encode()))
     elif isinstance(error, UpstreamFailed):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .call import Target
 from .config.schema import Config
 from .layer import Layer, Next, stack
 from .layers.per_attempt.transport import Transport
@@ -10,13 +9,13 @@ from .layers.per_call.admission import Admission
 from .layers.per_call.identity import Identity
 from .layers.per_call.ledger import Ledger
 from .layers.per_call.resilience import Resilience
-from .layers.per_call.routing import Routing
+from .layers.per_call.routing import Routes, Routing
 from .ports import Ports
 from .wire.prices import PriceBook
 
 
-def build(config: Config, ports: Ports, default: Target, prices: PriceBook) -> Next:
-    """The core as one function from call to reply, with `default` as the upstream of calls that name none."""
+def build(config: Config, ports: Ports, routes: Routes, prices: PriceBook) -> Next:
+    """The core as one function from call to reply."""
     once_per_attempt = stack(
         [
             # context: does it fit the model chosen
@@ -29,7 +28,7 @@ def build(config: Config, ports: Ports, default: Target, prices: PriceBook) -> N
     once_per_call: list[Layer] = [
         Ledger(prices, ports),
         Identity(config.identity, config.environment, ports),
-        Routing(default),
+        Routing(config, routes),
         Admission(config.admission, prices, refuses_unpriced=config.prices.unknown_model == "refuse"),
         # replay: answered already?
         # limits: may this caller go now

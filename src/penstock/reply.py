@@ -7,6 +7,7 @@ abandoned by its reader.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Literal, Protocol, Self
 
@@ -19,10 +20,30 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Source(Protocol):
-    """A response body, chunk by chunk as it came. `aclose` gives the connection up or back; twice is safe."""
+    """A response body, chunk by chunk as it came. `aclose` gives the connection up or back; twice is safe.
+
+    Most have `within(seconds)` too: the next chunk, or None where none comes in that time, which loses nothing.
+    """
 
     async def __anext__(self) -> bytes: ...
     async def aclose(self) -> None: ...
+
+
+class _Over:
+    """A `Source` that has nothing more, or only the failure that ended it."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: UpstreamFailed | None) -> None:
+        self._error = error
+
+    async def __anext__(self) -> bytes:
+        if self._error is not None:
+            raise self._error
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self._error = None
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -59,7 +80,18 @@ class Reply:
     pass and knows the answer's usage, stop reason and whether it is whole.
     """
 
-    __slots__ = ("_ending", "_gate", "_source", "_tail", "_taps", "headers", "reading", "request_id", "status")
+    __slots__ = (
+        "_ahead",
+        "_ending",
+        "_gate",
+        "_source",
+        "_tail",
+        "_taps",
+        "headers",
+        "reading",
+        "request_id",
+        "status",
+    )
 
     def __init__(
         self,
@@ -74,6 +106,7 @@ class Reply:
         self._source = source
         self._taps: list[Tap] = []
         self._gate: Gate | None = None
+        self._ahead: deque[bytes] = deque()
         self._ending: Ending | None = None
         self._tail = b""
 
@@ -97,6 +130,41 @@ class Reply:
         self._gate = gate
         return self
 
+    async def look(self, within_s: float | None = None) -> bool:
+        """Read one chunk ahead of the caller, for whom it is kept. False at the end, or where none came in time.
+
+        Raises UpstreamFailed as the body did; the caller will meet it too, in its place. A source that cannot wait for
+        a time waits for its chunk.
+        """
+        try:
+            within = getattr(self._source, "within", None) if within_s is not None else None
+            chunk = await (self._source.__anext__() if within is None else within(within_s))
+        except StopAsyncIteration:
+            self._source = _Over(None)
+            self.reading.finish()
+            return False
+        except UpstreamFailed as error:
+            self._source = _Over(error)
+            raise
+        except BaseException as error:
+            await self._abandon(error)
+            raise
+        if chunk is None:
+            return False
+        self.reading.feed(chunk)
+        self._ahead.append(chunk)
+        return True
+
+    @property
+    def is_all_ahead(self) -> bool:
+        """Whether `look` has met the end of the body."""
+        return type(self._source) is _Over
+
+    @property
+    def has_ahead(self) -> bool:
+        """Whether `look` has read what the caller has not got yet."""
+        return bool(self._ahead)
+
     def __aiter__(self) -> Self:
         return self
 
@@ -104,22 +172,25 @@ class Reply:
         while True:
             if self._ending is not None:
                 raise StopAsyncIteration
-            try:
-                chunk = await self._source.__anext__()
-            except StopAsyncIteration:
-                await self._finish()
-                if self._tail:
-                    return self._tail
-                raise
-            except UpstreamFailed as error:
-                await self._finish(error)
-                if self._tail:
-                    return self._tail
-                raise
-            except BaseException as error:  # the reader is being cancelled, or the source has a bug
-                await self._abandon(error)
-                raise
-            self.reading.feed(chunk)
+            if self._ahead:
+                chunk = self._ahead.popleft()
+            else:
+                try:
+                    chunk = await self._source.__anext__()
+                except StopAsyncIteration:
+                    await self._finish()
+                    if self._tail:
+                        return self._tail
+                    raise
+                except UpstreamFailed as error:
+                    await self._finish(error)
+                    if self._tail:
+                        return self._tail
+                    raise
+                except BaseException as error:  # the reader is being cancelled, or the source has a bug
+                    await self._abandon(error)
+                    raise
+                self.reading.feed(chunk)
             for tap in self._taps:
                 tap.saw(chunk)
             if self._gate is not None:
@@ -152,7 +223,8 @@ class Reply:
         A stream the API did not finish gets an `error` event as its last, because clients take a clean
         end for success.
         """
-        self.reading.finish()
+        if not self.is_all_ahead:
+            self.reading.finish()
         if error is None and not self.answer.is_whole:
             error = UpstreamFailed("The answer ended before it was complete.", code="cut", fix="Retry the call.")
             ending = Ending("truncated", error)

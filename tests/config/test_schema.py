@@ -13,6 +13,7 @@ from penstock.config.keys import Section, hints, rule
 from penstock.config.schema import (
     AdmissionConfig,
     Config,
+    FeatureConfig,
     GatewayConfig,
     IdentityConfig,
     ModelPriceConfig,
@@ -95,19 +96,23 @@ def test_every_key_says_what_it_means_and_numbers_name_their_unit() -> None:
         (StoresConfig, {"ledger": "postgresql://db/x"}, "names PostgreSQL, which comes with a later version."),
         (StoresConfig, {"ledger": "redis://db"}, "names Redis, which comes with a later version"),
         (StoresConfig, {"ledger": "sqlite:/other.db"}, "names another file than penstock.db"),
-        (
-            UpstreamConfig,
-            {"kind": "bedrock"},
-            "Amazon Bedrock as an upstream of the gateway comes with a later version",
-        ),
-        (UpstreamConfig, {"kind": "compatable"}, 'is the string "compatable". Give "anthropic" or "compatible".'),
+        (UpstreamConfig, {"kind": "compatable"}, 'is the string "compatable". Give "anthropic" or "compatible" or'),
         (UpstreamConfig, {"kind": "compatible"}, 'is missing, and kind "compatible" has no default. Give its URL.'),
         (UpstreamConfig, {"url": "ftp://x"}, "`UpstreamConfig.url` is not an http or https URL."),
         (UpstreamConfig, {"url": "http://x:99999"}, "`UpstreamConfig.url` is not a URL."),
         (UpstreamConfig, {"url": "https://api.anthropic.com/v1/"}, "ends in /v1"),
         (UpstreamConfig, {"url": "https://h/p?a=b"}, "has a query or a fragment."),
         (UpstreamConfig, {"keys": [*ENV_KEY]}, "`UpstreamConfig.keys` is a list of 1. Give a list of strings."),
-        (UpstreamConfig, {"keys": (*ENV_KEY, "env:B")}, "lists 2 keys, and sharing calls among keys comes with"),
+        (UpstreamConfig, {"keys": (*ENV_KEY, *ENV_KEY)}, "lists a key twice. List each once."),
+        (FeatureConfig, {"fallback": ("static:a", "m")}, 'goes on after the string "static:a", which never fails.'),
+        (FeatureConfig, {"fallback": ("cached:60", "m")}, 'asks a model after the string "cached:60".'),
+        (FeatureConfig, {"fallback": ("cached:soon",)}, 'Write "cached:" and a number of seconds.'),
+        (FeatureConfig, {"fallback": ("a model",)}, 'Write a "MODEL", "@UPSTREAM" or'),
+        (
+            Config,
+            {"features": {"f": FeatureConfig(fallback=("@b",))}},
+            "there is no upstream of that name. There are: none.",
+        ),
         (
             ModelPriceConfig,
             {"input_usd": "1", "output_usd": "1e3"},
@@ -135,8 +140,9 @@ def test_a_credential_in_a_url_is_refused_and_not_repeated() -> None:
 
 def test_several_upstreams_need_a_default() -> None:
     two = {"a": UpstreamConfig(), "b": UpstreamConfig()}
-    assert "`Config.routing.default` is missing, and there are 2 upstreams. Name one of a, b." in refused(
-        Config, upstreams=two
+    assert (
+        "`Config.routing.default` is missing, and there are 2 upstreams. Name one of a, b, or several under `among`."
+        in refused(Config, upstreams=two)
     )
     assert Config(upstreams=two, routing=RoutingConfig("b")).default_upstream == "b"
     assert Config(upstreams={"a": UpstreamConfig()}).default_upstream == "a"

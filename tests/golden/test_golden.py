@@ -23,7 +23,7 @@ from penstock.ports import Incoming, Key, Outgoing, Ports
 from penstock.ports.simulated import World
 from penstock.reply import Whole
 from penstock.stores.memory import MemoryRetryBudget
-from script import JSON_ANSWER, KeyRing, LedgerBook
+from script import JSON_ANSWER, KeyRing, LedgerBook, routes, shared
 
 CASES = sorted(Path(__file__).parent.glob("*.case"))
 RULER = "\n" + "-" * 40 + "\n"
@@ -61,8 +61,9 @@ def outcome_of(config_text: str, request_text: str, folder: Path) -> str:
     chosen = config.upstreams[name]
     key = loaded.secrets.resolve(chosen.keys[0]) if chosen.keys else None
     upstream, world = Recorder(), World(0)
-    ports = Ports(world, world, upstream, LedgerBook(), KeyRing({KEY.digest: KEY}), MemoryRetryBudget(35, 0.5))
-    core = build(config, ports, Target(name, chosen.url, key), price_book(config))
+    keys, retries = KeyRing({KEY.digest: KEY}), MemoryRetryBudget(35, 0.5)
+    ports = Ports(world, world, upstream, LedgerBook(), keys, retries, **shared(world))
+    core = build(config, ports, routes(Target(name, chosen.url, key)), price_book(config))
     head, _, body = request_text.partition("\n\n")
     first, *fields = head.splitlines()
     method, target = first.split(" ", 1)

@@ -23,7 +23,7 @@ import pytest
 
 from gateways import Process, command, gateway
 from penstock import drive
-from penstock.call import Plan, Target
+from penstock.call import Candidate, Plan, Target
 from penstock.config.load import open_config
 from penstock.config.schema import IdentityConfig
 from penstock.errors import PenstockError, UpstreamFailed
@@ -302,7 +302,7 @@ def test_a_failed_upstream_leaves_no_credential_in_frames(kind: str) -> None:
     call = a_call(
         {**HELLO, "system": secret},
         headers=((b"x-note", secret.encode()),),
-        plan=Plan((Target("closed", url, Secret(secret)),)),
+        plan=Plan((Candidate(Target("closed", url, Secret(secret))),)),
     )
     with pytest.raises(UpstreamFailed) as caught:
         drive.run(Transport(ports(upstream=SocketPool(), ledger=LedgerBook()))(call))

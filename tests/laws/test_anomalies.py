@@ -21,7 +21,7 @@ from penstock.ports.simulated import Scripted, SimulatedUpstream, World
 from penstock.record import Intent, Record
 from penstock.secret import Secret
 from penstock.stores.memory import MemoryRetryBudget
-from script import ANSWER, HELLO, JSON, SSE, STREAM, KeyRing, LedgerBook, a_call
+from script import ANSWER, HELLO, JSON, SSE, STREAM, KeyRing, LedgerBook, a_call, routes, shared
 
 
 class Failing:
@@ -122,9 +122,16 @@ def _play(name: str, at: int) -> Failing:
     inner = SimulatedUpstream(world, lambda request: script)
     ledger = FailingLedger(failing)
     ports = Ports(
-        world, world, FailingUpstream(inner, failing), ledger, FailingKeys(failing), MemoryRetryBudget(35, 0.5)
+        world,
+        world,
+        FailingUpstream(inner, failing),
+        ledger,
+        FailingKeys(failing),
+        MemoryRetryBudget(35, 0.5),
+        **shared(world),
     )
-    core = build(Config(), ports, Target("anthropic", "https://api.example", Secret("sk-x-1234567890abc")), PRICES)
+    target = Target("anthropic", "https://api.example", Secret("sk-x-1234567890abc"))
+    core = build(Config(), ports, routes(target), PRICES)
     made = Visit(make(), hangs_up)
     task = world.spawn(visit(core, world, made))
     world.run()

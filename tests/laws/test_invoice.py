@@ -18,7 +18,7 @@ from penstock.simulator import Faults, Pace, Simulator
 from penstock.simulator.upstream import SimulatorUpstream
 from penstock.stores.memory import MemoryKeys, MemoryLedger, MemoryRetryBudget
 from penstock.wire.prices import PriceBook
-from script import a_call
+from script import a_call, routes, shared
 
 MODELS = ("claude-haiku-5-5", "claude-sonnet-4-6", "claude-opus-5-5", "claude-haiku-4-5")
 PRICES = PriceBook()
@@ -58,8 +58,8 @@ def test_the_ledger_and_the_invoice_agree_to_the_nano_dollar(shard: int) -> None
         )
         ledger = MemoryLedger()
         upstream = SimulatorUpstream(simulator, world)
-        ports = Ports(world, world, upstream, ledger, MemoryKeys(), MemoryRetryBudget(35, 0.5))
-        core = build(Config(), ports, Target("sim", "http://sim", Secret(simulator.key)), PRICES)
+        ports = Ports(world, world, upstream, ledger, MemoryKeys(), MemoryRetryBudget(35, 0.5), **shared(world))
+        core = build(Config(), ports, routes(Target("sim", "http://sim", Secret(simulator.key))), PRICES)
 
         async def visit(number: int) -> None:
             headers = ((b"anthropic-version", b"2026-10-21"),)

@@ -20,7 +20,7 @@ from penstock.record import Intent, Record
 from penstock.secret import Secret
 from penstock.stores.memory import MemoryRetryBudget
 from penstock.wire.prices import PriceBook
-from script import ANSWER, HELLO, JSON, SSE, STREAM, KeyRing, LedgerBook, a_call
+from script import ANSWER, HELLO, JSON, SSE, STREAM, KeyRing, LedgerBook, a_call, routes, shared
 
 SECRET = b"pk_" + b"w" * 32
 KEY = Key(
@@ -163,8 +163,11 @@ def run_world(seed: int, *, calls: int = 12) -> Outcome:
     upstream = SimulatedUpstream(world, script_for(world.random))
     ledger = Ledger(world, world.random.choice([0.0, 0.0, 0.05, 0.3]))
     retries = world.random.choice([0, 2, 35])
-    ports = Ports(world, world, upstream, ledger, KeyRing({KEY.digest: KEY}), MemoryRetryBudget(retries, 0.5))
-    core = build(Config(), ports, Target("anthropic", "https://api.example", Secret("sk-world-1234567890")), PRICES)
+    ports = Ports(
+        world, world, upstream, ledger, KeyRing({KEY.digest: KEY}), MemoryRetryBudget(retries, 0.5), **shared(world)
+    )
+    target = Target("anthropic", "https://api.example", Secret("sk-world-1234567890"))
+    core = build(Config(), ports, routes(target), PRICES)
     visits = []
     for number in range(calls):
         made = a_visit(world, number)

@@ -27,7 +27,7 @@ from .schema import API_URL, Config
 from .secrets import Secrets
 
 FILE_NAME = "penstock.toml"
-LATER = frozenset({"alerts", "budgets", "features", "tiers"})
+LATER = frozenset({"alerts", "budgets"})
 
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
@@ -48,6 +48,11 @@ def load(
 ) -> Config:
     """The config alone; see `open_config`. Raises ConfigError."""
     return open_config(path, environ=environ, overrides=overrides).config
+
+
+def adopted(config: Config, *, environ: Mapping[str, str] | None = None) -> Loaded:
+    """A config made in a program, with what follows its references; paths begin in the working folder."""
+    return Loaded(config, _secrets(os.environ if environ is None else environ, _here()))
 
 
 def open_config(
@@ -214,7 +219,10 @@ class _Reading:
         if typing.get_origin(hint) is not tuple and typing.get_origin(hint) in (Mapping, dict):
             if not isinstance(value, Mapping):
                 raise self._error(path, f"is {shown(value)}", f"Make it tables: [{_name(path)}.NAME].")
-            return {name: self.section(typing.get_args(hint)[1], below, (*path, name)) for name, below in value.items()}
+            kind = typing.get_args(hint)[1]
+            if not issubclass(kind, Section):
+                return dict(value)
+            return {name: self.section(kind, below, (*path, name)) for name, below in value.items()}
         if isinstance(value, list):
             return tuple(value)
         if hint is Path and isinstance(value, str):

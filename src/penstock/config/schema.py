@@ -16,106 +16,49 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError
-from ..wire.models import pico
-from .keys import BadValue, Fault, Section, check, is_secret_like, key, shown, table
-from .references import fault_of_reference
+from . import faults
+from .faults import DATABASE
+from .keys import BadValue, Section, check, is_secret_like, key, shown, table
 
 API_URL = "https://api.anthropic.com"
-DATABASE = "sqlite:penstock.db"
+STATUS_URL = "https://status.claude.com/api/v2/summary.json"
 DAY_S = 86_400.0
 
 _UPSTREAM_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
-_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
-_LATER_KINDS = {"bedrock": "Amazon Bedrock", "google": "Google Cloud", "foundry": "Microsoft Foundry"}
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0", "::", ""})
-
-
-def _fault_of_url(url: str) -> Fault | None:
-    fix = 'Give scheme, host, optional port and optional path prefix, such as "https://api.anthropic.com".'
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "is not a URL", fix
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
-        return "is not an http or https URL", fix
-    if parts.username is not None or parts.password is not None:
-        return (
-            "holds a credential",
-            'Name the key under `keys`, such as keys = ["env:ANTHROPIC_API_KEY"], not in the URL.',
-        )
-    if parts.query or parts.fragment or "?" in url or "#" in url:
-        return "has a query or a fragment", fix
-    if parts.path.rstrip("/").endswith("/v1"):
-        return "ends in /v1, which every call's own path begins with", "Leave the /v1 out."
-    return None
-
-
-def _fault_of_kind(kind: str) -> Fault | None:
-    if kind in _LATER_KINDS:
-        return (
-            f'is "{kind}", and {_LATER_KINDS[kind]} as an upstream of the gateway comes with a later version',
-            "Until then wrap the SDK's own client for that cloud in process, or use another upstream.",
-        )
-    if kind not in ("anthropic", "compatible"):
-        return f"is {shown(kind)}", 'Give "anthropic" or "compatible".'
-    return None
-
-
-def _fault_of_keys(references: tuple[str, ...]) -> Fault | None:
-    if len(references) > 1:
-        return (
-            f"lists {len(references)} keys, and sharing calls among keys comes with a later version",
-            "List one.",
-        )
-    for reference in references:
-        fault = fault_of_reference(reference)
-        if fault is not None:
-            return fault
-    return None
-
-
-def _fault_of_ledger(place: str) -> Fault | None:
-    fix = f'Give "{DATABASE}", kept in the data folder, or "memory".'
-    if place in (DATABASE, "memory"):
-        return None
-    if place.startswith(("postgresql:", "postgres:")):
-        return "names PostgreSQL, which comes with a later version", fix
-    if place.startswith(("redis:", "rediss:")):
-        return "names Redis, which comes with a later version and never holds the ledger", fix
-    if place.startswith("sqlite:"):
-        return "names another file than penstock.db", 'Give "sqlite:penstock.db"; to move it, set `data`.'
-    return f"is {shown(place)}", fix
-
-
-def _fault_of_price(usd: str) -> Fault | None:
-    try:
-        is_price = _DECIMAL.fullmatch(usd) is not None and pico(usd, "") >= 0
-    except ValueError:
-        is_price = False
-    if is_price:
-        return None
-    return f"is {shown(usd)}", 'Give dollars per million tokens in steps of 0.00002, as a string such as "3.75".'
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamConfig(Section):
     """One place that calls go to: `[upstreams.NAME]`."""
 
-    kind: str = key(
-        "anthropic", '"anthropic", or "compatible" for other services with the same API', fault=_fault_of_kind
+    kind: Literal["anthropic", "compatible", "bedrock", "mantle", "google", "foundry"] = key(
+        "anthropic",
+        '"anthropic", or "compatible" for other services with the same API; or a cloud',
+        one_of=("anthropic", "compatible", "bedrock", "mantle", "google", "foundry"),
     )
-    url: str = key(API_URL, "where it is; `compatible` must say", fault=_fault_of_url)
+    url: str = key(API_URL, "where it is; all but `anthropic` must say", fault=faults.of_url)
     keys: tuple[str, ...] = key(
         (),
-        "the key it is paid with, by reference; without one, callers' own where `keys_required` is false",
-        fault=_fault_of_keys,
+        "the keys it is paid with, by reference, conversations shared among them; without one, callers' own where "
+        "`keys_required` is false",
+        fault=faults.of_keys,
     )
+    weight: int = key(1, "its share of the conversations, where `routing.among` names it", least=1, most=1000)
+    concurrency_max: int = key(0, "how many calls each key may have under way at once; 0 for no limit", least=0)
+    requests_per_minute: int = key(0, "its limit for each key and group of models; 0 to learn it from answers", least=0)
+    input_tokens_per_minute: int = key(0, "likewise, without what is read from cache", least=0)
+    output_tokens_per_minute: int = key(0, "likewise", least=0)
+    region: str | None = key(None, "of `bedrock` and `mantle`: the AWS region; of `google`: the location")
+    project: str | None = key(None, "of `google`: the project")
+    models: Mapping[str, str] = table(dict, "what it calls models, by the name the API has for them")
 
     def __post_init__(self) -> None:
         check(self)
-        if self.kind == "compatible" and self.url == API_URL:
-            raise BadValue("UpstreamConfig", "url", 'is missing, and kind "compatible" has no default', "Give its URL.")
+        if self.kind != "anthropic" and self.url == API_URL:
+            raise BadValue(
+                "UpstreamConfig", "url", f'is missing, and kind "{self.kind}" has no default', "Give its URL."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +118,78 @@ class RoutingConfig(Section):
     """Where calls go: `[routing]`."""
 
     default: str | None = key(None, "the upstream of calls that name none; needed where there are several")
+    among: tuple[str, ...] = key((), "instead of one: the upstreams that conversations are shared among, by weight")
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureConfig(Section):
+    """One thing your application does with the API: `[features.NAME]`, and `[features.default]` for calls without."""
+
+    timeout_s: float | None = key(
+        None,
+        "how long a call may take, tries and waits included; without it `transport.total_s`",
+        least=0.1,
+        most=DAY_S,
+    )
+    lane: Literal["interactive", "background"] = key(
+        "interactive",
+        "whether somebody waits; background calls wait longer and go last",
+        one_of=("interactive", "background"),
+    )
+    fallback: tuple[str, ...] = key(
+        (),
+        'what to do where the one asked fails: "MODEL", "@UPSTREAM", "MODEL@UPSTREAM", "cached:SECONDS", "static:FILE"',
+        fault=faults.of_fallback,
+    )
+    on_refusal: Literal["return", "hop"] = key(
+        "return", 'when a model declines: "return" says so, "hop" asks the next of `fallback`', one_of=("return", "hop")
+    )
+    single_flight: bool = key(False, "whether identical calls of one caller under way at once are one call")
+    reuse_s: float = key(0.0, "how long an answer is given again to identical calls of one caller", least=0, most=DAY_S)
+    reuse_tools: bool = key(False, "whether both hold for calls with tools too")
+    hedge_after_s: float | None = key(
+        None, "begin a second, paid try where none has begun to answer by then; never with tools", least=0.05
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TierConfig(Section):
+    """What callers of one tier may do: `[tiers.NAME]`, and `[tiers.default]` for keys without. 0 is no limit."""
+
+    requests_per_minute: int = key(0, "messages and counts of one user; of one key where no user is named", least=0)
+    key_requests_per_minute: int = key(0, "messages and counts of one key, all its users together", least=0)
+    concurrency_max: int = key(0, "calls of one user, or else of one key, under way at once in one process", least=0)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayConfig(Section):
+    """Answers that are given again: `[replay]`."""
+
+    idempotency_s: float = key(86_400.0, "how long the answer of an idempotency key is kept", least=1, most=30 * DAY_S)
+    body_bytes_max: int = key(8_388_608, "an answer larger than this is not kept", least=0)
+
+
+@dataclass(frozen=True, slots=True)
+class PacingConfig(Section):
+    """The upstreams' own limits: `[pacing]`."""
+
+    wait_max_s: float = key(30.0, "how long an interactive call waits for its turn at most", least=0, most=DAY_S)
+    background_wait_max_s: float = key(600.0, "how long a background call waits", least=0, most=DAY_S)
+    queue_max: int = key(1000, "how many calls may wait for one key and group of models", least=0)
+    share_percent: int = key(
+        100, "how much of each limit to use; less leaves room for others on the same key", least=1, most=100
+    )
+    ramp_per_minute_percent: int = key(
+        0, "by how much the rate of calls may grow each minute; 0 does not hold it back until the API says so", least=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StatusConfig(Section):
+    """The provider's status page: `[status]`."""
+
+    url: str = key(STATUS_URL, "its summary, as Statuspage serves it", fault=faults.of_url)
+    every_s: float = key(60.0, "how often the gateway looks; 0 never does", least=0, most=DAY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +201,20 @@ class ResilienceConfig(Section):
     wait_max_s: float = key(60.0, "the longest such wait; an upstream's own `retry-after` may be longer", least=0)
     budget: int = key(35, "how many retries all calls together have, before successes give some back", least=0)
     refill_percent: int = key(50, "how much of a retry each success gives back", least=0, most=100)
+    tries_before_hop: int = key(2, "how often one candidate is tried where another follows", least=1)
+    hop_wait_s: float = key(2.0, "where another candidate follows, a wait longer than this is not waited for", least=0)
+    background_factor: int = key(3, "how many times longer background calls wait between tries", least=1)
+    hold_s: float = key(
+        10.0, "how long the beginning of a stream is held back, so that one that breaks is tried again unseen", least=0
+    )
+    breaker_failures: int = key(5, "so many failures in a row open a circuit; 0 never does", least=0)
+    breaker_share_percent: int = key(60, "if so many of the last tries failed too", least=0, most=100)
+    breaker_window_s: float = key(10.0, "which are the last: those begun since then", least=0.1)
+    breaker_open_s: float = key(60.0, "how long it stays open, doubled each time it opens again", least=0.1)
+    breaker_open_max_s: float = key(300.0, "and at most", least=0.1)
+    slow_first_token_s: float = key(
+        0.0, "an answer that begins later than this counts as a failure; 0: none does", least=0
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +231,10 @@ class RecordsConfig(Section):
 class StoresConfig(Section):
     """What is remembered between calls, and where: `[stores]`."""
 
-    ledger: str = key(DATABASE, '"memory" forgets everything at exit', fault=_fault_of_ledger)
+    ledger: str = key(DATABASE, '"memory" forgets everything at exit', fault=faults.of_ledger)
+    counters: str = key(
+        DATABASE, 'limits, circuits and kept answers; "memory" is each process\'s own', fault=faults.of_ledger
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,16 +244,16 @@ class ModelPriceConfig(Section):
     Decimal strings, so that they stay exact.
     """
 
-    input_usd: str = key(meaning="a million uncached input tokens", fault=_fault_of_price)
-    output_usd: str = key(meaning="a million output tokens", fault=_fault_of_price)
+    input_usd: str = key(meaning="a million uncached input tokens", fault=faults.of_price)
+    output_usd: str = key(meaning="a million output tokens", fault=faults.of_price)
     cache_read_usd: str | None = key(
-        None, "a million tokens read from cache; without it calls that do are unpriced", fault=_fault_of_price
+        None, "a million tokens read from cache; without it calls that do are unpriced", fault=faults.of_price
     )
     cache_write_5m_usd: str | None = key(
-        None, "a million tokens written to cache for 5 minutes; likewise", fault=_fault_of_price
+        None, "a million tokens written to cache for 5 minutes; likewise", fault=faults.of_price
     )
     cache_write_1h_usd: str | None = key(
-        None, "a million tokens written to cache for an hour; likewise", fault=_fault_of_price
+        None, "a million tokens written to cache for an hour; likewise", fault=faults.of_price
     )
 
 
@@ -261,6 +293,11 @@ class Config(Section):
     admission: AdmissionConfig = table(AdmissionConfig, "what may be a call")
     routing: RoutingConfig = table(RoutingConfig, "where calls go")
     resilience: ResilienceConfig = table(ResilienceConfig, "what is tried again")
+    features: Mapping[str, FeatureConfig] = table(dict, "what your application does, by name")
+    tiers: Mapping[str, TierConfig] = table(dict, "what callers may do, by tier")
+    replay: ReplayConfig = table(ReplayConfig, "answers that are given again")
+    pacing: PacingConfig = table(PacingConfig, "the upstreams' own limits")
+    status: StatusConfig = table(StatusConfig, "the provider's status page")
     records: RecordsConfig = table(RecordsConfig, "how calls are recorded")
     stores: StoresConfig = table(StoresConfig, "what is remembered, and where")
     prices: PricesConfig = table(PricesConfig, "what models cost")
@@ -276,24 +313,44 @@ class Config(Section):
                     f"has the name {shown(name)}",
                     "Name upstreams in lower-case letters, digits and inner dashes, at most 64.",
                 )
-        chosen = self.routing.default
-        if chosen is not None and chosen not in self.upstreams:
-            names = ", ".join(self.upstreams) or "none"
-            raise BadValue(
-                "Config", "routing.default", f"is {shown(chosen)}, which is no upstream", f"There are: {names}."
-            )
-        if chosen is None and len(self.upstreams) > 1:
+        self._check_routing()
+        for name, feature in self.features.items():
+            self._check_fallback(name, feature)
+
+    def _check_routing(self) -> None:
+        own = self.routing
+        names = ", ".join(self.upstreams) or "none"
+        for key_name, chosen in [("default", own.default), *[("among", name) for name in own.among]]:
+            if chosen is not None and chosen not in self.upstreams:
+                raise BadValue(
+                    "Config",
+                    f"routing.{key_name}",
+                    f"has {shown(chosen)}, which is no upstream",
+                    f"There are: {names}.",
+                )
+        if own.default is None and not own.among and len(self.upstreams) > 1:
             raise BadValue(
                 "Config",
                 "routing.default",
                 f"is missing, and there are {len(self.upstreams)} upstreams",
-                f"Name one of {', '.join(self.upstreams)}.",
+                f"Name one of {names}, or several under `among`.",
             )
+
+    def _check_fallback(self, name: str, feature: FeatureConfig) -> None:
+        for entry in filter(faults.is_candidate, feature.fallback):
+            upstream = entry.partition("@")[2]
+            if upstream and upstream not in self.upstreams:
+                raise BadValue(
+                    "Config",
+                    f"features.{name}.fallback",
+                    f"has {shown(entry)}, and there is no upstream of that name",
+                    f"There are: {', '.join(self.upstreams) or 'none'}.",
+                )
 
     @property
     def default_upstream(self) -> str | None:
-        """The name of the upstream that calls go to; None where there is none."""
-        return self.routing.default or next(iter(self.upstreams), None)
+        """The name of the upstream that calls go to first; None where there is none."""
+        return self.routing.default or next(iter(self.routing.among or self.upstreams), None)
 
 
 def check_for_gateway(config: Config) -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from ..call import Timeouts
+from pathlib import Path
+from typing import TypedDict
+
+from ..call import Target, Timeouts
+from ..config.faults import is_candidate
+from ..config.load import Loaded
 from ..config.schema import Config
-from ..ports import Clock, Ledger, RetryBudget
-from ..stores.memory import MemoryLedger, MemoryRetryBudget
+from ..errors import ConfigError
+from ..layers.per_call.routing import Routes
+from ..ports import Answers, Circuits, Clock, Ledger, Quotas, RetryBudget
+from ..secret import Secret
+from ..stores.memory import MemoryAnswers, MemoryCircuits, MemoryLedger, MemoryQuotas, MemoryRetryBudget
 from ..stores.sqlite import SqliteLedger
 from ..wire.prices import PriceBook
 
@@ -33,7 +41,61 @@ def retry_budget(config: Config) -> RetryBudget:
     return MemoryRetryBudget(config.resilience.budget, config.resilience.refill_percent / 100)
 
 
+class Shared(TypedDict):
+    """What calls remember together, of the fields of Ports."""
+
+    quotas: Quotas
+    circuits: Circuits
+    answers: Answers
+
+
+def shared(config: Config, clock: Clock) -> Shared:
+    """What all calls remember together."""
+    return {"quotas": MemoryQuotas(clock), "circuits": MemoryCircuits(), "answers": MemoryAnswers()}
+
+
 def timeouts(config: Config) -> Timeouts:
     """How long an attempt may take, where the caller does not say."""
     own = config.transport
     return Timeouts(own.connect_s, own.first_byte_s, own.idle_s, own.total_s)
+
+
+def routes(loaded: Loaded, *, no_key: Secret | None, is_client: bool = False) -> Routes:
+    """The upstreams with their keys resolved, and the texts that features name. `no_key` is for those without one.
+
+    A client in process brings its own upstream: `is_client` takes only those that a fallback names. Raises
+    ConfigError for a secret or a file that is not there.
+    """
+    config = loaded.config
+    entries = [entry for feature in config.features.values() for entry in feature.fallback]
+    named = {entry.partition("@")[2] for entry in entries if is_candidate(entry)}
+    targets = {}
+    for name, upstream in config.upstreams.items():
+        if is_client and name not in named:
+            continue
+        keys: list[Secret | None] = [loaded.secrets.resolve(reference) for reference in upstream.keys]
+        keys = keys or [no_key]
+        targets[name] = tuple(
+            Target(
+                name if place == 0 else f"{name}#{place + 1}",
+                upstream.url.rstrip("/"),
+                key,
+                upstream.kind,
+                upstream.weight,
+            )
+            for place, key in enumerate(keys)
+        )
+    files = {entry.removeprefix("static:") for entry in entries if entry.startswith("static:")}
+    return Routes(targets, {file: _text(loaded, file) for file in files})
+
+
+def _text(loaded: Loaded, file: str) -> str:
+    folder = loaded.file.parent if loaded.file is not None else Path.cwd()
+    try:
+        return (folder / file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The text {folder / file}, which a fallback names, cannot be read: {error}.",
+            code="text_unreadable",
+            fix="Write it there in UTF-8, or correct the path, which begins at the config file's folder.",
+        ) from None

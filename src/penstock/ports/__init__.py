@@ -6,14 +6,17 @@ only awaitables a layer may touch besides `onward` and the reply.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from ..call import Headers, Timeouts
 from ..record import Intent, Record
 from ..reply import Source
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -114,6 +117,34 @@ class Keys(Protocol):
         ...
 
 
+class Status(Protocol):
+    """What the provider says of itself."""
+
+    def incident(self) -> str | None:
+        """The incident that is open and touches the API, in the provider's words; None where there is none known."""
+        ...
+
+
+class Race(msgspec.Struct, Generic[T], frozen=True):
+    """`after_s`: how long `one` has for itself. `lost` gives up what came and is not wanted."""
+
+    after_s: float
+    is_good: Callable[[T], bool]
+    lost: Callable[[T], Awaitable[None]]
+
+
+class Tasks(Protocol):
+    """Two things at once, for hedging."""
+
+    async def first(self, one: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[T]], race: Race[T]) -> T:
+        """What `one` comes to, or where that is not good, or not there in time, the first good one of both.
+
+        `other` is begun only where `one` is not there in time. Where neither is good, it is that of `one`. The one that
+        loses is cancelled where it has not come yet, or else lost. Cancelling this gives both up.
+        """
+        ...
+
+
 class RetryBudget(Protocol):
     """How many retries all calls together have left, so that an outage is not met with a storm of them."""
 
@@ -123,6 +154,92 @@ class RetryBudget(Protocol):
 
     async def succeeded(self) -> None:
         """An attempt was answered well: some of a retry comes back."""
+        ...
+
+
+class Quotas(Protocol):
+    """Counts per minute that every process of a host keeps together."""
+
+    async def take(self, name: str, per_minute: int, amount: int = 1) -> float:
+        """Take `amount` of what `name` may have in any 60 seconds.
+
+        0.0 where it was taken; else nothing was, and this many seconds from now it would be. Raises StoreFailed.
+        """
+        ...
+
+
+class Circuit(msgspec.Struct, frozen=True):
+    """An upstream and model that is not to be called. Times are Unix microseconds.
+
+    Open until `until_us`; after it one probe at a time may go, which has it until `probed_until_us`. `opens` counts how
+    often it has opened since it was last closed, by which the time grows.
+    """
+
+    until_us: int
+    opens: int
+    probed_until_us: int = 0
+
+
+class Circuits(Protocol):
+    """What every process of a host knows of upstreams that fail. The evidence is each process's own."""
+
+    async def find(self, name: str) -> Circuit | None:
+        """None where it is closed; at most a second stale. Raises StoreFailed."""
+        ...
+
+    async def open(self, name: str, circuit: Circuit) -> None:
+        """Open it, or open it anew. Raises StoreFailed."""
+        ...
+
+    async def probe(self, name: str, now_us: int, until_us: int) -> bool:
+        """Take the one probe of a circuit whose time is over; False where another has it. Raises StoreFailed."""
+        ...
+
+    async def close(self, name: str) -> None:
+        """Close it. Raises StoreFailed."""
+        ...
+
+
+class StoredAnswer(msgspec.Struct, frozen=True):
+    """A good answer kept for later: every byte of it. `made_at_us` is Unix time in microseconds."""
+
+    call_id: str
+    status: int
+    headers: Headers
+    body: bytes
+    made_at_us: int
+    cost_nano: int | None = None
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What became of asking for an answer's place.
+
+    `is_mine`: nobody has it, and the asker is to fill it before its lease ends. `answer`: there it is. Neither: another
+    call is at work on it. `digest` is of the request it belongs to.
+    """
+
+    digest: bytes
+    is_mine: bool = False
+    answer: StoredAnswer | None = None
+
+
+class Answers(Protocol):
+    """Answers kept by name, for whoever asks the same again. Every method raises StoreFailed."""
+
+    async def claim(self, name: str, digest: bytes, owner: str, now_us: int, lease_until_us: int) -> Claim:
+        """See what is at `name`, and take the place where it is free, or its lease or its answer has run out."""
+        ...
+
+    async def put(self, name: str, owner: str, answer: StoredAnswer, until_us: int) -> None:
+        """Fill a place, until then. Nothing happens where `owner` does not have it any more."""
+        ...
+
+    async def release(self, name: str, owner: str) -> None:
+        """Leave a place unfilled. Nothing happens where `owner` does not have it."""
+        ...
+
+    async def find(self, name: str, now_us: int) -> StoredAnswer | None:
+        """The answer at `name` that has not run out."""
         ...
 
 
@@ -136,3 +253,8 @@ class Ports:
     ledger: Ledger
     keys: Keys
     retries: RetryBudget
+    quotas: Quotas
+    circuits: Circuits
+    answers: Answers
+    status: Status
+    tasks: Tasks

@@ -261,6 +261,23 @@ class _AioBody:
         except BaseException:
             await self.aclose()
             raise
+        return self._taken(chunk)
+
+    async def within(self, seconds: float) -> bytes | None:
+        """The next chunk; None where none comes in that time. Ends and raises as `__anext__`."""
+        if self._is_over:
+            raise StopAsyncIteration
+        try:
+            async with asyncio.timeout(seconds):
+                chunk = await self._read()
+        except TimeoutError:
+            return None
+        except BaseException:
+            await self.aclose()
+            raise
+        return self._taken(chunk)
+
+    def _taken(self, chunk: bytes) -> bytes:
         if chunk:
             return chunk
         self._settle()

@@ -74,6 +74,18 @@ class Exchange:
                 raise StopAsyncIteration
             await self._news()
 
+    async def within(self, seconds: float) -> bytes | None:
+        """The next chunk; None where none comes in that time. Ends and raises as `__anext__`."""
+        if not self._chunks and self.error is None and not self.is_over and self.connection is not None:
+            timer = self.connection.loop.call_later(seconds, self.wake)
+            try:
+                await self._news()
+            finally:
+                timer.cancel()
+            if not self._chunks and self.error is None and not self.is_over:
+                return None
+        return await self.__anext__()
+
     async def aclose(self) -> None:
         """Give the answer up: an unfinished one hangs up on the upstream at once."""
         self._chunks.clear()

@@ -71,6 +71,18 @@ class Line:
             except _WANTS:
                 is_ready = False
 
+    def may_read(self, until: float) -> bool:
+        """Whether something can be read before `until`. Raises nothing: a read will meet what is wrong."""
+        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0:
+            return True
+        try:
+            self._wait(until, select.POLLIN)
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        return True
+
     def close(self) -> None:
         """Hang up; a thread that waits on this connection wakes up."""
         try:

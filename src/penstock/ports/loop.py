@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
+from . import Race
 from .blocking import BlockingClock
+
+T = TypeVar("T")
 
 
 class LoopClock(BlockingClock):
@@ -12,3 +17,39 @@ class LoopClock(BlockingClock):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class LoopTasks:
+    """Two tasks of the loop."""
+
+    async def first(self, one: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[T]], race: Race[T]) -> T:
+        began = [asyncio.ensure_future(one())]
+        kept: asyncio.Future[T] | None = None
+        try:
+            await asyncio.wait(began, timeout=race.after_s)
+            if not began[0].done():
+                began.append(asyncio.ensure_future(other()))
+            open_tasks = set(began)
+            while open_tasks:
+                done, open_tasks = await asyncio.wait(open_tasks, return_when=asyncio.FIRST_COMPLETED)
+                kept = next((task for task in began if task in done and _is_good(task, race)), None)
+                if kept is not None:
+                    return kept.result()
+            kept = began[0]
+            return kept.result()
+        finally:
+            for task in began:
+                if task is not kept:
+                    await _given_up(task, race)
+
+
+def _is_good(task: asyncio.Future[T], race: Race[T]) -> bool:
+    return not task.cancelled() and task.exception() is None and race.is_good(task.result())
+
+
+async def _given_up(task: asyncio.Future[T], race: Race[T]) -> None:
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled() and task.exception() is None:
+        await race.lost(task.result())

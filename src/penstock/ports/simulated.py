@@ -7,15 +7,17 @@ seed gives the same world, step for step, so a failing seed is a reproduction.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from ..errors import UpstreamFailed
-from . import Incoming, Outgoing
+from . import Clock, Incoming, Outgoing, Race
+
+T = TypeVar("T")
 
 #: 2026-11-20T00:00:00Z, when every world begins.
 EPOCH_US = 1_795_132_800_000_000
@@ -120,6 +122,53 @@ class World:
             self._schedule(task, wait_s)
 
 
+class SimulatedTasks:
+    """Two tasks of a world. Where the clock is no world, `one` alone is asked, as if it were always in time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def first(self, one: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[T]], race: Race[T]) -> T:
+        world = self._clock
+        if type(world) is not World:
+            return await one()
+        began = [world.spawn(_awaited(one))]
+        await _until(world, lambda: began[0].is_done, race.after_s)
+        if not began[0].is_done:
+            began.append(world.spawn(_awaited(other)))
+        try:
+            await _until(
+                world, lambda: all(task.is_done for task in began) or any(_is_good(task, race) for task in began)
+            )
+        except HungUp:
+            for task in began:
+                world.hang_up(task, after_s=0.0)
+            raise
+        kept = next((task for task in began if _is_good(task, race)), began[0])
+        for task in began:
+            if task is not kept and not task.is_done:
+                world.hang_up(task, after_s=0.0)
+            elif task is not kept and task.error is None:
+                await race.lost(task.result)
+        if kept.error is not None:
+            raise kept.error
+        return cast(T, kept.result)
+
+
+async def _awaited(work: Callable[[], Awaitable[T]]) -> T:
+    return await work()
+
+
+async def _until(world: World, holds: Callable[[], bool], at_most_s: float = 86_400.0) -> None:
+    ends = world.now() + at_most_s
+    while not holds() and world.now() < ends:
+        await world.sleep(min(0.005, ends - world.now()))
+
+
+def _is_good(task: Task, race: Race[T]) -> bool:
+    return task.is_done and task.error is None and race.is_good(task.result)
+
+
 class Scripted(msgspec.Struct, frozen=True):
     """What a simulated upstream does with one request.
 
@@ -189,6 +238,12 @@ class _Body:
         chunk, self._left = self._left[0], self._left[1:]
         self._served.sent.append(chunk)
         return chunk
+
+    async def within(self, seconds: float) -> bytes | None:
+        if self._served.script.gap_s > seconds and not self._served.is_released:
+            await self._world.sleep(seconds)
+            return None
+        return await self.__anext__()
 
     async def aclose(self) -> None:
         self._served.is_released = True

@@ -147,6 +147,12 @@ class SocketBody:
                 return chunk
         raise StopAsyncIteration
 
+    async def within(self, seconds: float) -> bytes | None:
+        """The next chunk; None where none comes in that time. Ends and raises as `__anext__`."""
+        if not self._first and not self._is_over and not self.line.may_read(self._site.now() + seconds):
+            return None
+        return await self.__anext__()
+
     async def aclose(self) -> None:
         self._first = b""
         if not self._is_over:

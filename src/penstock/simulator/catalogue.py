@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from ..wire import models
+from ..wire.traits import Traits, family_and_version
 from .problems import invalid, missing
 from .tokens import Weights, weights_of
 
-_NAME = re.compile(r"claude-([a-z]+)-(\d+)(?:-(\d)(?!\d))?")
 LIFECYCLES = ("active", "deprecated", "retired")
 NOTICE = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """A model the API serves. `version` is major and minor, so that rules can say "4.7 and later"."""
+class Model(Traits):
+    """A model the API serves, and what it takes."""
 
     facts: models.Model
     family: str
@@ -44,54 +43,6 @@ class Model:
     @property
     def weights(self) -> Weights:
         return weights_of(self.id, is_dense=self.version >= (4, 7))
-
-    @property
-    def thinks_always(self) -> bool:
-        return self.family in ("fable", "mythos") or (self.family == "opus" and self.version >= (5, 5))
-
-    @property
-    def thinks_unasked(self) -> bool:
-        """Whether a request without `thinking` is one with adaptive thinking: from Claude 5 on."""
-        return self.version >= (5, 0)
-
-    @property
-    def thinking_types(self) -> dict[str, bool]:
-        """Which `thinking.type` a request may have (`claude-api.md` §2.6)."""
-        return {
-            "enabled": self.version < (4, 7),
-            "adaptive": self.version >= (4, 6),
-            "disabled": not self.thinks_always,
-            "between_tools": (self.family, self.version) == ("sonnet", (5, 5)),
-        }
-
-    @property
-    def efforts(self) -> tuple[str, ...]:
-        """Levels of `output_config.effort`, lowest first; empty where the model has none. Recorded up to 4.7."""
-        if (self.version == (4, 5) and self.family != "opus") or self.version < (4, 5):
-            return ()
-        levels = ("low", "medium", "high", "xhigh", "max")
-        if self.version >= (4, 7):
-            return levels
-        return tuple(level for level in levels if level != "xhigh" and (level != "max" or self.version >= (4, 6)))
-
-    @property
-    def may_force_tools(self) -> bool:
-        if self.family in ("fable", "mythos"):
-            return self.version < (5, 1)
-        return self.family == "haiku" or self.version < (5, 5)
-
-    @property
-    def may_be_prefilled(self) -> bool:
-        return self.version < (4, 6)
-
-    @property
-    def hears_system_turns(self) -> bool:
-        """Whether messages may have the role `system`: recorded from Opus 4.8 on, refused by 4.7 and earlier."""
-        return self.version >= (4, 8)
-
-    @property
-    def may_compact(self) -> bool:
-        return self.version >= (4, 6)
 
     @property
     def calls_tools_from_code(self) -> bool:
@@ -124,9 +75,7 @@ def served_models() -> tuple[Model, ...]:
 
 
 def _model(facts: models.Model) -> Model:
-    found = _NAME.match(facts.id)
-    family, major, minor = found.groups() if found else ("", "0", None)
-    return Model(facts, family, (int(major), int(minor or 0)))
+    return Model(facts, *family_and_version(facts.id))
 
 
 @cache

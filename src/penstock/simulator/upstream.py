@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+from ..call import Timeouts
 from ..errors import UpstreamFailed
 from ..ports import Clock, Incoming, Outgoing
 from .api import Served
@@ -24,11 +25,11 @@ class SimulatorUpstream:
         self._simulator, self._clock = simulator, clock
 
     async def send(self, request: Outgoing) -> Incoming:
-        """Raises UpstreamFailed as a pool does: `reset`, `first_byte_timeout`."""
+        """Raises UpstreamFailed as a pool does: `reset`, `first_byte_timeout`, `total_timeout`."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers}
         served = Served(request.method, request.path, headers, request.body)
         _, steps = self._simulator.exchange(served)
-        body = _Body(steps, self._clock, request.timeouts.idle_s)
+        body = _Body(steps, self._clock, request.timeouts)
         try:
             head = await body.head(request.timeouts.first_byte_s)
         except BaseException:
@@ -46,8 +47,11 @@ class SimulatorUpstream:
 class _Body:
     """The steps after the head as a body's chunks."""
 
-    def __init__(self, steps: Generator[Step, None, None], clock: Clock, idle_s: float) -> None:
-        self._steps, self._clock, self._idle_s = steps, clock, idle_s
+    def __init__(self, steps: Generator[Step, None, None], clock: Clock, timeouts: Timeouts) -> None:
+        self._steps, self._clock, self._idle_s = steps, clock, timeouts.idle_s
+        self._ends = clock.now() + timeouts.total_s
+        self._ahead: Step | None = None
+        self._pause_s = self._waited_s = 0.0
         self._is_over = False
 
     async def head(self, first_byte_s: float) -> Head:
@@ -60,7 +64,7 @@ class _Body:
     async def __anext__(self) -> bytes:
         if self._is_over:
             raise StopAsyncIteration
-        step = await self._next(self._idle_s, "idle_timeout")
+        step, self._ahead = self._ahead or await self._next(self._idle_s, "idle_timeout"), None
         if isinstance(step, Piece) and not step.is_last:
             return step.data
         self._is_over = True
@@ -71,25 +75,44 @@ class _Body:
             raise StopAsyncIteration
         raise _failure("reset" if step is Stop.RESET else "cut")
 
+    async def within(self, seconds: float) -> bytes | None:
+        """The next chunk; None where none comes in that time. Ends and raises as `__anext__`."""
+        if not self._is_over and self._ahead is None:
+            self._ahead = await self._next(self._idle_s, "idle_timeout", seconds)
+            if self._ahead is None:
+                return None
+        return await self.__anext__()
+
     async def aclose(self) -> None:
         self._is_over = True
         self._steps.close()
 
-    async def _next(self, limit_s: float, code: str) -> Step:
-        """The next step that is no pause; a pause longer than `limit_s` ends in the failure `code`."""
-        waited_s = 0.0
-        for step in self._steps:
-            if step is Stop.SILENCE:
-                step = Pause(_FOREVER_S)
-            if not isinstance(step, Pause):
-                return step
-            wait_s = min(step.seconds, limit_s - waited_s)
-            waited_s += step.seconds
-            await self._clock.sleep(wait_s)
-            if waited_s >= limit_s:
+    async def _next(self, limit_s: float, code: str, patience_s: float = _FOREVER_S) -> Step | None:
+        """The next step that is no pause; a pause longer than `limit_s` ends in the failure `code`.
+
+        None where it takes longer than `patience_s`: the rest of the pause is for the next time.
+        """
+        clock, began = self._clock, self._clock.now()
+        while True:
+            if self._pause_s <= 0:
+                step = next(self._steps, Stop.END)
+                if step is Stop.SILENCE:
+                    step = Pause(_FOREVER_S)
+                if not isinstance(step, Pause):
+                    self._waited_s = 0.0
+                    return step
+                self._pause_s = step.seconds
+            left_s = self._ends - clock.now()
+            wait_s = min(self._pause_s, limit_s - self._waited_s, left_s, patience_s - (clock.now() - began))
+            await clock.sleep(max(0.0, wait_s))
+            self._pause_s -= wait_s
+            self._waited_s += wait_s
+            is_over_time = clock.now() >= self._ends - 1e-9
+            if self._waited_s >= limit_s or is_over_time:
                 await self.aclose()
-                raise _failure(code)
-        return Stop.END
+                raise _failure("total_timeout" if is_over_time else code)
+            if self._pause_s > 0:
+                return None
 
 
 def _failure(code: str) -> UpstreamFailed:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from ..ports import Key
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..ports import Circuit, Claim, Clock, Key, StoredAnswer
 from ..record import Intent, Record
 from .folding import killed
+from .window import Window
 
 
 class MemoryLedger:
@@ -71,3 +75,102 @@ class MemoryKeys:
     def put(self, key: Key) -> None:
         """Add a key, or replace the one with its digest."""
         self.keys[key.digest] = key
+
+
+class MemoryQuotas:
+    """The counts of one process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._windows: dict[str, Window] = {}
+        self._lock = threading.Lock()
+
+    async def take(self, name: str, per_minute: int, amount: int = 1) -> float:
+        with self._lock:
+            window = self._windows.setdefault(name, Window())
+            return window.take(self._clock.wall_us(), per_minute, amount)
+
+
+class MemoryStatus:
+    """What is known of the provider, for whoever watches it to set."""
+
+    def __init__(self, incident: str | None = None) -> None:
+        self.known = incident
+
+    def incident(self) -> str | None:
+        return self.known
+
+
+class MemoryCircuits:
+    """The circuits of one process."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Circuit] = {}
+        self._lock = threading.Lock()
+
+    async def find(self, name: str) -> Circuit | None:
+        return self._open.get(name)
+
+    async def open(self, name: str, circuit: Circuit) -> None:
+        self._open[name] = circuit
+
+    async def probe(self, name: str, now_us: int, until_us: int) -> bool:
+        with self._lock:
+            known = self._open.get(name)
+            if known is None or known.until_us > now_us or known.probed_until_us > now_us:
+                return False
+            self._open[name] = replace(known, probed_until_us=until_us)
+            return True
+
+    async def close(self, name: str) -> None:
+        self._open.pop(name, None)
+
+
+class MemoryAnswers:
+    """The answers of one process, the oldest forgotten where there are too many bytes of them."""
+
+    def __init__(self, bytes_max: int = 64 << 20) -> None:
+        self._bytes_max, self._bytes = bytes_max, 0
+        self._places: dict[str, _Place] = {}
+        self._lock = threading.Lock()
+
+    async def claim(self, name: str, digest: bytes, owner: str, now_us: int, lease_until_us: int) -> Claim:
+        with self._lock:
+            place = self._places.get(name)
+            if place is not None and place.until_us > now_us:
+                return Claim(place.digest, answer=place.answer)
+            self._forget(name)
+            self._places[name] = _Place(digest, owner, lease_until_us)
+            return Claim(digest, is_mine=True)
+
+    async def put(self, name: str, owner: str, answer: StoredAnswer, until_us: int) -> None:
+        with self._lock:
+            place = self._places.get(name)
+            if place is None or place.owner != owner or place.answer is not None:
+                return
+            place.answer, place.until_us = answer, until_us
+            self._bytes += len(answer.body)
+            while self._bytes > self._bytes_max:
+                self._forget(next(name for name, kept in self._places.items() if kept.answer is not None))
+
+    async def release(self, name: str, owner: str) -> None:
+        with self._lock:
+            place = self._places.get(name)
+            if place is not None and place.owner == owner and place.answer is None:
+                del self._places[name]
+
+    async def find(self, name: str, now_us: int) -> StoredAnswer | None:
+        place = self._places.get(name)
+        return place.answer if place is not None and place.until_us > now_us else None
+
+    def _forget(self, name: str) -> None:
+        place = self._places.pop(name, None)
+        if place is not None and place.answer is not None:
+            self._bytes -= len(place.answer.body)
+
+
+class _Place(Struct):
+    digest: bytes
+    owner: str
+    until_us: int
+    answer: StoredAnswer | None = None

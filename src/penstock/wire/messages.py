@@ -89,7 +89,7 @@ _ABSENT = msgspec.Raw(b"")
 class Request(msgspec.Struct, frozen=True):
     """A partial view of a Messages or count_tokens body. A field of the wrong type counts as absent.
 
-    `system` and `tools` are the bytes as sent, empty where absent.
+    `system`, `tools` and `messages` are the bytes as sent, empty where absent.
     """
 
     model: str | None = None
@@ -101,6 +101,15 @@ class Request(msgspec.Struct, frozen=True):
     inference_geo: str | None = None
     system: msgspec.Raw = _ABSENT
     tools: msgspec.Raw = _ABSENT
+    messages: msgspec.Raw = _ABSENT
+
+    def first_message(self) -> bytes:
+        """The first turn as sent; empty where there is none."""
+        try:
+            turns = _TURNS.decode(self.messages)
+        except msgspec.DecodeError:
+            return b""
+        return bytes(turns[0]) if turns else b""
 
     @property
     def user_id(self) -> str | None:
@@ -119,6 +128,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 _REQUEST = msgspec.json.Decoder(Request)
+_TURNS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_request(body: bytes) -> Request:

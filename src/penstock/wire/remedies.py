@@ -24,6 +24,11 @@ class Remedy(msgspec.Struct, frozen=True):
     wait_s: float = 1.0
     is_outage: bool = False
 
+    @property
+    def may_hop(self) -> bool:
+        """Whether another model or upstream may do better: not where the fault is in the request itself."""
+        return self.owner != "caller" or self.kind in ("not_found", "over_limit")
+
 
 _ANSWERS = {
     remedy.kind: remedy
@@ -60,8 +65,22 @@ _FAILURES = {
     "closed": Remedy("closed", "operator", 1),
 }
 
+#: The upstream's own limits leave no room in time.
+BUSY = Remedy("busy", "operator", 1)
+#: The model declined, and the feature asks the next one then.
+REFUSAL = Remedy("refusal", "upstream", 1)
+
 #: Answers without an error type: of the edge, which is not the API, or of services that only speak its format.
-_UNTYPED = {429: "rate_limit", 502: "unavailable", 503: "unavailable", 504: "unavailable", 529: "overloaded"}
+_UNTYPED = {
+    401: "authentication",
+    403: "permission",
+    413: "too_large",
+    429: "rate_limit",
+    502: "unavailable",
+    503: "unavailable",
+    504: "unavailable",
+    529: "overloaded",
+}
 
 
 def of_answer(

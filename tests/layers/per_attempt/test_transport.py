@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penstock.call import Call, Plan, Target
+from penstock.call import Call, Candidate, Plan, Target
 from penstock.errors import Unavailable, UpstreamFailed
 from penstock.layers.per_attempt.transport import Answered, Broken, Transport
 from penstock.ports.simulated import Scripted, SimulatedUpstream
@@ -31,7 +31,7 @@ def send(drive: Drive, call: Call, script: Scripted = JSON_ANSWER, **more: Any) 
 
 
 def planned(target: Target = KEYED, **more: Any) -> Call:
-    return a_call(plan=Plan((target,)), **more)
+    return a_call(plan=Plan((Candidate(target),)), **more)
 
 
 def sent_headers(upstream: SimulatedUpstream) -> dict[bytes, bytes]:

@@ -7,35 +7,33 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from ...call import Target
-from ...config.load import load
+from ...config.load import Loaded, adopted, open_config
 from ...config.schema import Config
 from ...drive import run
 from ...layer import Next
 from ...pipeline import build
 from ...ports import Clock, Ports, Upstream
-from ...ports.blocking import BlockingClock, SystemChance
-from ...ports.loop import LoopClock
+from ...ports.blocking import BlockingClock, SystemChance, ThreadTasks
+from ...ports.loop import LoopClock, LoopTasks
 from ...ports.origin import PoolLimits
 from ...ports.pool import LoopPool
 from ...ports.sockets import SocketPool
-from ...stores.memory import MemoryKeys
-from ..compose import ledger, price_book, retry_budget
-
-#: Never used: in process every call names its own target.
-_NOWHERE = Target("anthropic", "https://api.anthropic.com")
+from ...stores.memory import MemoryKeys, MemoryStatus
+from .. import compose
 
 
 class Composition:
     """The parts of one config. Ledger and pools look after forks, threads and event loops themselves."""
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, loaded: Loaded) -> None:
+        self.config = config = loaded.config
+        self._routes = compose.routes(loaded, no_key=None, is_client=True)
         self.chance = SystemChance()
         self._blocking, self._loop = BlockingClock(), LoopClock()
-        self._prices = price_book(config)
-        self.ledger = ledger(config, self._blocking)
-        self._retries = retry_budget(config)
+        self._prices = compose.price_book(config)
+        self.ledger = compose.ledger(config, self._blocking)
+        self._retries = compose.retry_budget(config)
+        self._shared = compose.shared(config, self._blocking)
         self._limits = PoolLimits(
             connections_max=config.transport.connections_max, idle_max=config.transport.idle_connections_max
         )
@@ -48,8 +46,18 @@ class Composition:
         if upstream is None:
             upstream = self._pool if is_async else self._sockets
         clock = self.clock(is_async=is_async)
-        ports = Ports(clock, self.chance, upstream, self.ledger, MemoryKeys(), self._retries)
-        return build(self.config, ports, _NOWHERE, self._prices)
+        ports = Ports(
+            clock,
+            self.chance,
+            upstream,
+            self.ledger,
+            MemoryKeys(),
+            self._retries,
+            **self._shared,
+            status=MemoryStatus(),
+            tasks=LoopTasks() if is_async else ThreadTasks(),
+        )
+        return build(self.config, ports, self._routes, self._prices)
 
     @cached_property
     def _sockets(self) -> SocketPool:
@@ -70,12 +78,12 @@ def composition(config: Config | Path | str | None, data: Path | str | None) -> 
     """The parts for a config, made once for equal ones. Raises ConfigError."""
     if not isinstance(config, Config):
         overrides = {} if data is None else {"data": str(data)}
-        config = load(None if config is None else Path(config), overrides=overrides)
-    elif data is not None:
-        config = replace(config, data=Path(data))
+        loaded = open_config(None if config is None else Path(config), overrides=overrides)
+    else:
+        loaded = adopted(config if data is None else replace(config, data=Path(data)))
     for known in _compositions:
-        if known.config == config:
+        if known.config == loaded.config:
             return known
-    made = Composition(config)
+    made = Composition(loaded)
     _compositions.append(made)
     return made

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ...call import Target
 from ...config.load import Loaded, open_config
 from ...config.schema import Config, check_for_gateway
 from ...errors import ConfigError, PenstockError
+from ...layers.per_call.routing import Routes
 from ...secret import Secret
+from .. import compose
 from .first_key import first_key
 from .options import ConfigOption, DataOption
 
@@ -62,23 +63,25 @@ def serve(
             stream=sys.stderr,
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         )
-        target = _target(loaded)
+        routes = _routes(loaded)
 
-        def reread() -> tuple[Config, Target]:
+        def reread() -> tuple[Config, Routes]:
             again = _opened(config, options, upstream, name)
-            return again.config, _target(again)
+            return again.config, _routes(again)
 
         from ..gateway.house import House
         from ..gateway.server import run_loop
 
-        house = House(loaded.config, target, reread)
+        house = House(loaded.config, routes, reread)
         key, is_new = first_key(loaded.config)
+
+        goes_to = loaded.config.upstreams[loaded.config.default_upstream or ""].url.rstrip("/")
 
         def ready(bound_host: str, bound_port: int) -> None:
             url = _url(bound_host, bound_port)
-            print(_welcome(url, key, is_new, target.url, is_simulated=simulator is not None), flush=True)
+            print(_welcome(url, key, is_new, goes_to, is_simulated=simulator is not None), flush=True)
             if ready_file is not None:
-                _write_ready(ready_file, {"url": url, "key": key, "pid": os.getpid(), "upstream": target.url})
+                _write_ready(ready_file, {"url": url, "key": key, "pid": os.getpid(), "upstream": goes_to})
 
         run_loop(house.run(ready))
 
@@ -93,20 +96,13 @@ def _opened(config: Path | None, options: dict[str, Any], upstream: str | None, 
     return open_config(config, overrides=overrides)
 
 
-def _target(loaded: Loaded) -> Target:
-    """The default upstream with its key resolved. Raises ConfigError."""
+def _routes(loaded: Loaded) -> Routes:
+    """The upstreams with their keys resolved. Raises ConfigError."""
     config = loaded.config
     check_for_gateway(config)
-    name = config.default_upstream
-    if name is None:
+    if config.default_upstream is None:
         raise ConfigError("There is no upstream.", code="no_upstream", fix="Add [upstreams.anthropic] with its keys.")
-    chosen = config.upstreams[name]
-    key: Secret | None
-    if chosen.keys:
-        key = loaded.secrets.resolve(chosen.keys[0])
-    else:
-        key = Secret(NO_KEY) if config.identity.keys_required else None
-    return Target(name, chosen.url.rstrip("/"), key)
+    return compose.routes(loaded, no_key=Secret(NO_KEY) if config.identity.keys_required else None)
 
 
 def _url(host: str, port: int) -> str:

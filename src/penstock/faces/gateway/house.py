@@ -8,17 +8,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from ...call import Target
 from ...config.schema import Config
 from ...errors import ConfigError, StoreFailed
+from ...layers.per_call.routing import Routes
 from ...pipeline import build
 from ...ports import Keys, Ports, Upstream
 from ...ports.blocking import SystemChance
-from ...ports.loop import LoopClock
+from ...ports.loop import LoopClock, LoopTasks
 from ...ports.origin import PoolLimits
 from ...ports.pool import LoopPool
 from ...stores.keys import LoopKeyCache
-from ...stores.memory import MemoryKeys
+from ...stores.memory import MemoryKeys, MemoryStatus
 from ...stores.sqlite import SqliteLedger
 from .. import compose
 from .api import Api
@@ -38,7 +38,7 @@ class House:
     `reread` loads config and upstream again for a reload. Raises ConfigError and StoreFailed.
     """
 
-    def __init__(self, config: Config, target: Target, reread: Callable[[], tuple[Config, Target]]) -> None:
+    def __init__(self, config: Config, routes: Routes, reread: Callable[[], tuple[Config, Routes]]) -> None:
         self.config, self._reread = config, reread
         clock, self._chance = LoopClock(), SystemChance()
         self._ledger = compose.ledger(config, clock)
@@ -47,9 +47,20 @@ class House:
         self._keys = LoopKeyCache(config.data, clock) if config.identity.keys_required else None
         keys: Keys = self._keys or MemoryKeys()
         self._upstream = _upstream(config)
-        self._ports = Ports(clock, self._chance, self._upstream, self._ledger, keys, compose.retry_budget(config))
+        self._status = MemoryStatus()
+        self._ports = Ports(
+            clock,
+            self._chance,
+            self._upstream,
+            self._ledger,
+            keys,
+            compose.retry_budget(config),
+            **compose.shared(config, clock),
+            status=self._status,
+            tasks=LoopTasks(),
+        )
         self.gateway = Gateway(
-            build(config, self._ports, target, compose.price_book(config)),
+            build(config, self._ports, routes, compose.price_book(config)),
             self._ports,
             compose.timeouts(config),
             Api(config, self._ports),
@@ -105,7 +116,7 @@ class House:
     def _reload(self) -> None:
         """On SIGHUP: a new pipeline for calls to come; those under way keep theirs. A bad config changes nothing."""
         try:
-            config, target = self._reread()
+            config, routes = self._reread()
         except ConfigError as error:
             log.error("reload refused, the old config stays: %s", error)
             return
@@ -114,7 +125,7 @@ class House:
         if fixed:
             log.warning("reload: %s cannot change while running and stays as it was; restart for it", ", ".join(fixed))
         config = replace(config, **kept, transport=replace(config.transport, backend=self.config.transport.backend))
-        core = build(config, self._ports, target, compose.price_book(config))
+        core = build(config, self._ports, routes, compose.price_book(config))
         self.gateway.swap(core, compose.timeouts(config), drains_on_hangup=config.transport.on_hangup == "drain")
         self.config = config
         log.info("reloaded")

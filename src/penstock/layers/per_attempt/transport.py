@@ -89,7 +89,7 @@ class Transport:
 
     async def __call__(self, call: Call) -> Reply:
         assert call.plan is not None, "routing stands above transport"
-        target = call.plan.targets[0]
+        target = call.plan.candidates[0].target
         await self._note_intent(call, target)
         origin, prefix = self._place(target.url)
         path = f"{prefix}{call.path}?{call.query}" if call.query else prefix + call.path

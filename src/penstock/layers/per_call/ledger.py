@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import msgspec
 
-from ...call import Call, Fact
+from ...call import Call, Fact, Spent
 from ...errors import PenstockError, StoreFailed
 from ...layer import Next
 from ...ports import Ports
 from ...record import Record
 from ...reply import Ending, Reply, Tap, ending_of
-from ...wire.messages import Answer, kept_path
+from ...wire.messages import Answer, Usage, kept_path
 from ...wire.prices import PriceBook, usd
 
 _TRAIL = msgspec.json.Encoder()
@@ -106,7 +106,8 @@ class _Entry(Tap):
             record.first_token_us = _us(self._first_token - call.began)
         if self.reply is not None:
             record.status = self.reply.status
-            _note_answer(record, self.reply.answer)
+            is_free = any(fact.is_free() for fact in call.trail)
+            _note_answer(record, self.reply.answer, None if is_free else self.reply.answer.usage)
         if isinstance(ending.error, PenstockError):
             record.error_layer, record.error_code = ending.error.layer, ending.error.code
             record.error_type = getattr(ending.error, "type", None)
@@ -117,7 +118,21 @@ class _Entry(Tap):
         return record
 
     def _settled(self, record: Record) -> Settled:
+        """What the answer cost, and what those had used that were given up for it."""
+        own = self._settled_answer(record)
+        spent = [fact for fact in self._call.trail if isinstance(fact, Spent)]
+        if not spent:
+            return own
+        at_us = self._call.began_at_us
+        costs = [own.nano, *(self._prices.price(fact.usage, fact.model, at_us=at_us).nano for fact in spent)]
+        if any(nano is None for nano in costs):
+            return Settled(None, own.basis if own.nano is None else "unpriced")
+        return Settled(sum(nano for nano in costs if nano is not None), "estimated")
+
+    def _settled_answer(self, record: Record) -> Settled:
         call, reply = self._call, self.reply
+        if any(fact.is_free() for fact in call.trail):
+            return Settled(0, "free")
         if reply is None:
             # Nothing came back. Once a request had left it may have been billed; before that it cannot.
             return Settled(None, "unknown") if any(fact.may_cost() for fact in call.trail) else Settled(0, "free")
@@ -144,11 +159,10 @@ class _Entry(Tap):
         return Settled(price.nano, "estimated")
 
 
-def _note_answer(record: Record, answer: Answer) -> None:
+def _note_answer(record: Record, answer: Answer, usage: Usage | None) -> None:
     record.model_served = answer.model
     record.stop_reason = answer.stop_reason
     record.error_type, record.error_code = answer.error_type, answer.error_code
-    usage = answer.usage
     if usage is None:
         return
     record.input_tokens = usage.input_tokens

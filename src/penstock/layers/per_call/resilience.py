@@ -1,27 +1,26 @@
-"""Resilience: try again where that can help, within the deadline and the budget.
+"""Resilience: try again where that can help, go on to the next candidate where it cannot, within deadline and budget.
 
-The hinge between what happens once per call and once per attempt. Only what has failed before its first byte reached
-the caller is tried again. Every wait is on the trail.
+The hinge between what happens once per call and once per attempt. The beginning of a stream is held back until its
+first content, and a whole answer until its end, so that what breaks before then is tried again unseen. Every wait,
+skip and hop is on the trail.
 """
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ...call import Call, Fact
+from ...call import Call, Candidate, Fact
 from ...config.schema import ResilienceConfig
-from ...errors import UpstreamFailed
+from ...errors import Unavailable, UpstreamFailed
 from ...layer import Next
 from ...ports import Ports
 from ...record import Record
-from ...reply import Reply, Whole
-from ...wire import remedies
-from ...wire.reading import reading
-from ...wire.remedies import Remedy
-
-#: A try that could not take at least this long, in seconds, is not made.
-_LEAST_S = 0.05
-_NOT_SENT = frozenset({"connect_failed", "connect_timeout", "closed"})
+from ...recovery.attempts import LEAST_S, Attempts, Tried, lost
+from ...recovery.breaker import Breaker, Verdict
+from ...recovery.hop import fitted
+from ...recovery.patience import Patience
+from ...recovery.substitute import substitute
+from ...reply import Reply
 
 
 class Retried(Fact, frozen=True):
@@ -39,7 +38,7 @@ class Retried(Fact, frozen=True):
 
 
 class Stopped(Fact, frozen=True):
-    """An attempt failed, and no other follows. `is_spent`: neither should the caller start over."""
+    """An attempt failed, and this candidate gets no other. `is_spent`: neither should the caller start over."""
 
     kind: str
     attempt: int
@@ -50,109 +49,170 @@ class Stopped(Fact, frozen=True):
         return f"Attempt {self.attempt} failed ({self.kind}); not tried again: {self.reason}."
 
 
+class Skipped(Fact, frozen=True):
+    """A candidate was not asked."""
+
+    candidate: str
+    reason: str
+
+    def told(self) -> str:
+        return f"{self.candidate} was not asked: {self.reason}."
+
+
+class Tripped(Fact, frozen=True):
+    """So many attempts failed that their circuit is open from now on."""
+
+    circuit: str
+
+    def told(self) -> str:
+        return f"The circuit of {self.circuit} opened."
+
+
 class Resilience:
-    """Retries with full jitter, the upstream's own `retry-after` first."""
+    """Retries with full jitter, the upstream's own `retry-after` first; circuit breakers; fallbacks; hedging."""
 
     def __init__(self, config: ResilienceConfig, ports: Ports) -> None:
         self._config, self._ports = config, ports
+        self._breaker, self._attempts, self._patience = (
+            Breaker(config, ports),
+            Attempts(config, ports),
+            Patience(config, ports),
+        )
 
     async def __call__(self, call: Call, onward: Next) -> Reply:
-        deadline = call.began + call.timeouts.total_s
-        attempt = 1
-        passed = call
+        plan = call.plan
+        assert plan is not None, "routing stands above resilience"
+        deadline, attempt = call.began + call.timeouts.total_s, 0
+        tried: Tried | None = None
+        last = len(plan.candidates) - 1
+        for place, candidate in enumerate(plan.candidates):
+            if place and self._ports.clock.now() + LEAST_S > deadline:
+                break
+            passed = call if place == 0 else self._hopped(call, place)
+            if passed is None:
+                continue
+            named = _circuit(candidate, call)
+            verdict = await self._breaker.verdict(named, _lease_s(call))
+            if verdict is Verdict.OPEN:
+                call.trail.append(Skipped(named, "its circuit is open"))
+                continue
+            if tried is not None:
+                await lost(call, tried)
+            tried, attempt = await self._asked(passed, onward, named, verdict, attempt, deadline, has_next=place < last)
+            if tried.remedy is None and tried.reply is not None:
+                return tried.reply
+            if tried.remedy is not None and not tried.remedy.may_hop:
+                break
+        return await self._instead(call, tried)
+
+    def _hopped(self, call: Call, place: int) -> Call | None:
+        """The call as the candidate at that place takes it; None where it takes none like it, with the reason noted."""
+        try:
+            return fitted(call, place)
+        except ValueError as reason:
+            assert call.plan is not None
+            call.trail.append(Skipped(_circuit(call.plan.candidates[place], call), str(reason)))
+            return None
+
+    async def _asked(
+        self, call: Call, onward: Next, named: str, verdict: Verdict, attempt: int, deadline: float, *, has_next: bool
+    ) -> tuple[Tried, int]:
+        """Ask one candidate as often as is worth it. The last attempt, and how many there were so far."""
+        tries = 0
         while True:
-            reply: Reply | None = None
-            failure: UpstreamFailed | None = None
-            try:
-                reply = await onward(passed)
-                if reply.status < 400:
-                    await self._ports.retries.succeeded()
-                    return reply
-                reply, remedy, asked_s = await self._judged(call, reply)
-            except UpstreamFailed as error:  # no answer, or one that broke while its error was read
-                reply, failure = None, error
-                remedy, asked_s = remedies.of_failure(error.code), None
-            wait_s = await self._wait_s(call, remedy, asked_s, attempt, deadline, failure)
-            if wait_s is None:
-                return _given_up(call, reply, failure)
-            call.trail.append(Retried(remedy.kind, attempt, round(wait_s * 1_000_000)))
-            await self._ports.clock.sleep(wait_s)
-            attempt += 1
-            left_s = deadline - self._ports.clock.now()
-            passed = replace(call, timeouts=replace(call.timeouts, total_s=max(left_s, _LEAST_S)))
+            attempt, tries = attempt + 1, tries + 1
+            began = self._ports.clock.now()
+            passed = self._timed(call, deadline - began, is_first=attempt == 1, has_next=has_next)
+            tried = await self._attempts.made(passed, onward, may_hedge=attempt == 1)
+            await self._note(call, tried, named, verdict, began)
+            if tried.remedy is None:
+                return tried, attempt
+            wait_s, reason, is_spent = await self._patience.wait(
+                call, tried, attempt, tries, deadline, has_next=has_next
+            )
+            if not reason:
+                call.trail.append(Retried(tried.remedy.kind, attempt, round(wait_s * 1_000_000)))
+                try:
+                    await self._ports.clock.sleep(wait_s)
+                    verdict = await self._breaker.verdict(named, _lease_s(call))
+                except BaseException:
+                    await lost(call, tried)
+                    raise
+                reason, is_spent = "its circuit has opened meanwhile", True
+                if verdict is not Verdict.OPEN:
+                    await lost(call, tried)
+                    continue
+            call.trail.append(Stopped(tried.remedy.kind, attempt, reason, is_spent))
+            return tried, attempt
 
-    async def _judged(self, call: Call, reply: Reply) -> tuple[Reply, Remedy, float | None]:
-        """An error answer read to its end, what it calls for, and how long it asks to wait. Raises UpstreamFailed."""
-        body = await reply.read()
-        answer, fields = reply.answer, dict(reply.headers)
-        remedy = remedies.of_answer(
-            reply.status, answer.error_type, answer.error_code, answer.error_message, fields.get(b"x-should-retry")
+    def _timed(self, call: Call, left_s: float, *, is_first: bool, has_next: bool) -> Call:
+        """The call with what is left of its time. Where another follows, half of that is for beginning to answer."""
+        own = call.timeouts
+        first_byte_s = min(own.first_byte_s, left_s / 2) if has_next else own.first_byte_s
+        if is_first and first_byte_s == own.first_byte_s:
+            return call
+        timeouts = replace(own, total_s=max(left_s, LEAST_S), first_byte_s=max(first_byte_s, LEAST_S))
+        return replace(call, timeouts=timeouts)
+
+    async def _note(self, call: Call, tried: Tried, named: str, verdict: Verdict, began: float) -> None:
+        """What the attempt says of the upstream's health, for the circuit and for the budget."""
+        remedy, slow_s = tried.remedy, self._config.slow_first_token_s
+        is_slow = slow_s > 0 and self._ports.clock.now() - began > slow_s
+        if (remedy is not None and remedy.is_outage) or (remedy is None and is_slow):
+            if await self._breaker.failed(named, verdict):
+                call.trail.append(Tripped(named))
+        elif remedy is None:
+            await self._breaker.succeeded(named, verdict)
+        if remedy is None:
+            await self._ports.retries.succeeded()
+
+    async def _instead(self, call: Call, tried: Tried | None) -> Reply:
+        """What the caller gets where no candidate answered well: something to say instead, or the last failure."""
+        if tried is None or tried.remedy is None or tried.remedy.may_hop:
+            reply = await substitute(call, self._ports)
+            if reply is not None:
+                if tried is not None:
+                    await lost(call, tried)
+                return reply
+        if tried is None:
+            raise await self._all_open(call)
+        stopped = call.trail.last(Stopped)
+        is_spent = stopped is not None and stopped.is_spent
+        if tried.failure is not None:
+            await lost(call, tried)
+            if isinstance(tried.failure, UpstreamFailed):
+                tried.failure.is_spent = is_spent
+            raise tried.failure
+        reply = tried.reply
+        assert reply is not None, "an attempt has an answer or a failure"
+        if is_spent:
+            kept = tuple([field for field in reply.headers if field[0] != b"x-should-retry"])
+            reply.headers = (*kept, (b"x-should-retry", b"false"))
+        return reply
+
+    async def _all_open(self, call: Call) -> Unavailable:
+        """The error of a call that nobody was asked for."""
+        assert call.plan is not None
+        names = [_circuit(candidate, call) for candidate in call.plan.candidates]
+        waits_s = [await self._breaker.opens_in_s(name) for name in names]
+        incident = self._ports.status.incident()
+        said = f" The provider reports: {incident}." if incident else ""
+        return Unavailable(
+            f"{' and '.join(dict.fromkeys(names))} failed time and again, and is left alone for a while.{said}",
+            layer="resilience",
+            code="circuit_open",
+            fix="Call again later, or give the feature a `fallback`.",
+            retry_after_s=max(1.0, min(waits_s, default=1.0)),
+            may_retry=False,
         )
-        asked_s = remedies.retry_after_s(
-            fields.get(b"retry-after-ms"), fields.get(b"retry-after"), self._ports.clock.wall_us() / 1e6
-        )
-        again = Reply(
-            reply.status,
-            reply.headers,
-            Whole([body]),
-            reading=reading(call.endpoint, reply.status, reply.headers),
-            request_id=reply.request_id,
-        )
-        return again, remedy, asked_s
-
-    async def _wait_s(
-        self,
-        call: Call,
-        remedy: Remedy,
-        asked_s: float | None,
-        attempt: int,
-        deadline: float,
-        failure: UpstreamFailed | None,
-    ) -> float | None:
-        """How long to wait before the next attempt; None where none is to follow, with the reason on the trail."""
-        config = self._config
-        reason, is_spent, wait_s = "", False, 0.0
-        tries_max = min(remedy.tries_max, config.tries_max, call.tries_max or config.tries_max)
-        if remedy.tries_max == 1:
-            reason = "that would not help"
-        elif failure is not None and failure.code not in _NOT_SENT and not _may_repeat(call):
-            reason = "it may have been done all the same"
-        elif attempt + _tried_before(call) >= tries_max:
-            reason, is_spent = f"{tries_max} tries are all it gets", attempt > 1
-        else:
-            backoff_s = min(config.wait_max_s, remedy.wait_s * config.wait_first_s * 2.0 ** (attempt - 1))
-            jittered_s = self._ports.chance.uniform(0.0, backoff_s)
-            wait_s = jittered_s if asked_s is None else asked_s + self._ports.chance.uniform(0.0, 0.1 * asked_s)
-            if self._ports.clock.now() + wait_s + _LEAST_S > deadline:
-                reason = f"the {wait_s:.0f} s to wait are past its deadline"
-            elif not await self._ports.retries.take():
-                reason, is_spent = "the retry budget is empty, as in an outage", True
-        if not reason:
-            return wait_s
-        call.trail.append(Stopped(remedy.kind, attempt, reason, is_spent))
-        return None
 
 
-def _given_up(call: Call, reply: Reply | None, failure: UpstreamFailed | None) -> Reply:
-    """The last answer, or the last failure raised, marked where starting over would only multiply attempts."""
-    stopped = call.trail.last(Stopped)
-    is_spent = stopped is not None and stopped.is_spent
-    if reply is None:
-        assert failure is not None, "an attempt has an answer or a failure"
-        failure.is_spent = is_spent
-        raise failure
-    if is_spent:
-        kept = tuple([field for field in reply.headers if field[0] != b"x-should-retry"])
-        reply.headers = (*kept, (b"x-should-retry", b"false"))
-    return reply
+def _circuit(candidate: Candidate, call: Call) -> str:
+    """The upstream, key and model that succeed and fail together."""
+    asked = call.request.model if call.request is not None else None
+    return f"{candidate.target.name} {candidate.model or asked or 'itself'}"
 
 
-def _tried_before(call: Call) -> int:
-    """How often the caller's SDK has tried this call already: it says so."""
-    said = call.fields.get(b"x-stainless-retry-count", b"")
-    return int(said) if said.isdigit() and len(said) < 4 else 0
-
-
-def _may_repeat(call: Call) -> bool:
-    """Whether doing it twice does no harm but cost: a message, a count, a read."""
-    return call.method in ("GET", "HEAD") or call.endpoint.name in ("messages", "count_tokens")
+def _lease_s(call: Call) -> float:
+    """How long a probe has the circuit for itself."""
+    return min(call.timeouts.total_s, 600.0)

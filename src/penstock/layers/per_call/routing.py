@@ -1,36 +1,138 @@
-"""Routing: where the call may go, in order.
+"""Routing: whom to ask, in order, and how the call is to be treated: what its feature decides.
 
-For now a pass-through plan: the target the face named, or else the upstream the config makes the default.
+A conversation stays with one upstream and key, for prompt caches and thinking are bound to them: each ranks those it
+may go to by a hash of its own (rendezvous hashing), so that nothing need be remembered, weights hold, and one that is
+left out moves only the conversations it had.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import msgspec
 
-from ...call import Call, Fact, Plan, Target
+from ...call import Call, Candidate, Fact, Plan, Policy, Target
+from ...config.schema import Config, FeatureConfig
 from ...layer import Next
 from ...reply import Reply
 
+_PLACES = 1 << 64
+
 
 class Routed(Fact, frozen=True):
-    """The upstreams the call may go to, in order of preference."""
+    """Who may be asked, in order of preference: upstreams, with the model where it is another than the one named."""
 
     upstreams: tuple[str, ...]
+    lane: str = "interactive"
 
     def told(self) -> str:
-        return f"Planned for {', then '.join(self.upstreams)}."
+        lane = "" if self.lane == "interactive" else f", in the {self.lane} lane"
+        return f"Planned for {', then '.join(self.upstreams)}{lane}."
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """What plans are made of: the targets of each upstream, one for each key, and the texts that `static:` names."""
+
+    targets: Mapping[str, tuple[Target, ...]]
+    texts: Mapping[str, str]
 
 
 class Routing:
     """Makes the plan that resilience walks."""
 
-    def __init__(self, default: Target) -> None:
-        self._plan = Plan((default,))
-        self._routed = Routed((default.name,))
+    def __init__(self, config: Config, routes: Routes) -> None:
+        self._targets = routes.targets
+        own = config.routing
+        names = own.among or ((config.default_upstream,) if config.default_upstream else tuple(routes.targets)[:1])
+        self._first = tuple(target for name in names for target in routes.targets.get(name, ()))
+        self._features = {name: _Chain(feature, routes) for name, feature in config.features.items()}
+        self._usual = self._features.get("default") or _Chain(FeatureConfig(), routes)
 
     async def __call__(self, call: Call, onward: Next) -> Reply:
-        if call.target is None:
-            call.trail.append(self._routed)
-            return await onward(msgspec.structs.replace(call, plan=self._plan))
-        call.trail.append(Routed((call.target.name,)))
-        return await onward(msgspec.structs.replace(call, plan=Plan((call.target,))))
+        feature = call.tags.feature
+        chain = self._usual if feature is None else self._features.get(feature, self._usual)
+        first = self._first if call.target is None else (call.target,)
+        plan, routed = chain.plan(first, call)
+        call.trail.append(routed)
+        timeouts = call.timeouts
+        if chain.timeout_s is not None and chain.timeout_s < timeouts.total_s:
+            timeouts = msgspec.structs.replace(timeouts, total_s=chain.timeout_s)
+        return await onward(msgspec.structs.replace(call, plan=plan, timeouts=timeouts))
+
+
+class _Chain:
+    """What one feature does with a call. Plans that do not depend on the conversation are made once."""
+
+    def __init__(self, feature: FeatureConfig, routes: Routes) -> None:
+        self.timeout_s = feature.timeout_s
+        hops: list[tuple[str | None, tuple[Target, ...] | None]] = []
+        earlier_s, text = 0.0, None
+        for entry in feature.fallback:
+            kind, _, rest = entry.partition(":")
+            if kind == "cached":
+                earlier_s = float(rest)
+            elif kind == "static":
+                text = routes.texts[rest]
+            else:
+                model, _, upstream = entry.partition("@")
+                hops.append((model or None, routes.targets.get(upstream, ()) if upstream else None))
+        self._hops = tuple(hops)
+        self._policy = Policy(
+            lane=feature.lane,
+            earlier_s=earlier_s,
+            text=text,
+            hops_on_refusal=feature.on_refusal == "hop",
+            is_shared=feature.single_flight,
+            reuse_s=feature.reuse_s,
+            reuses_tools=feature.reuse_tools,
+            hedge_after_s=feature.hedge_after_s,
+        )
+        self._made: dict[tuple[Target, ...], tuple[Plan, Routed]] = {}
+
+    def plan(self, first: tuple[Target, ...], call: Call) -> tuple[Plan, Routed]:
+        known = self._made.get(first)
+        if known is not None:
+            return known
+        is_settled = len(first) == 1 and all(targets is None or len(targets) == 1 for _, targets in self._hops)
+        name = b"" if is_settled else conversation(call)
+        groups = [(None, first), *((model, first if targets is None else targets) for model, targets in self._hops)]
+        candidates = tuple(Candidate(target, model) for model, targets in groups for target in ranked(targets, name))
+        routed = Routed(tuple(map(_shown, candidates)), self._policy.lane)
+        made = Plan(candidates, self._policy), routed
+        if is_settled and len(self._made) < 64:  # in process a program may name hosts without end
+            self._made[first] = made
+        return made
+
+
+def ranked(targets: Sequence[Target], name: bytes) -> Sequence[Target]:
+    """The targets in the order of one conversation: each first as often as its weight says."""
+    if len(targets) < 2:
+        return targets
+
+    def cost(target: Target) -> float:
+        drawn = hashlib.blake2b(name + b"\0" + target.name.encode(), digest_size=8).digest()
+        return -math.log((int.from_bytes(drawn) + 1) / (_PLACES + 1)) / target.weight
+
+    return sorted(targets, key=cost)
+
+
+def conversation(call: Call) -> bytes:
+    """What is the same for all calls of a conversation: its session, or else its user, prompt and first message."""
+    tags, request = call.tags, call.request
+    if tags.session is not None:
+        return b"session " + tags.session.encode()
+    if request is None:
+        return b""
+    said = hashlib.blake2b(digest_size=16)
+    for part in ((tags.user or request.user_id or "").encode(), bytes(request.system), request.first_message()):
+        said.update(b"%d:" % len(part) + part)
+    return said.digest()
+
+
+def _shown(candidate: Candidate) -> str:
+    name = candidate.target.name
+    return name if candidate.model is None else f"{candidate.model} at {name}"

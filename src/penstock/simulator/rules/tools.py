@@ -48,29 +48,13 @@ def _check_names(tools: list[dict[str, Any]]) -> None:
 
 
 def _check_models(tools: list[dict[str, Any]], model: Model) -> None:
-    refused = [kind for tool in tools if (kind := tool.get("type")) and not _takes(model, kind)]
+    refused = [kind for tool in tools if (kind := tool.get("type")) and not model.takes_tool(kind)]
     if refused:
-        taken = ", ".join(sorted(kind for kind in _versioned() if _takes(model, kind)))
+        taken = ", ".join(sorted(kind for kind in _versioned() if model.takes_tool(kind)))
         raise invalid(
             f"'{model.id}' does not support tool types: {', '.join(dict.fromkeys(refused))}. Did you mean one of "
             f"{taken}?"
         )
-
-
-def _takes(model: Model, kind: str) -> bool:
-    """Of the computer tools a model takes one: 2025-01 up to the 4.5 models but Opus, 2025-11 from there to Claude 5.
-
-    Seen for Sonnet 4.6, which refuses 2025-01, and for the 5.5 models, which refuse 2025-11 (§2.4). The tools of
-    2024-10 belong to models that are retired.
-    """
-    if kind.endswith("_20241022"):
-        return False
-    is_newer = model.version >= (4, 6) or (model.family == "opus" and model.version == (4, 5))
-    if kind == "computer_20250124":
-        return not is_newer
-    if kind == "computer_20251124":
-        return is_newer and model.version < (5, 5)
-    return True
 
 
 def _versioned() -> list[str]:
