@@ -170,14 +170,15 @@ def ports(
 ) -> Ports:
     """Ports that answer at once, unless given others."""
     world = world or World(0)
+    clock = _AtOnce(world)
     return Ports(
-        clock=_AtOnce(world),
+        clock=clock,
         chance=world,
         upstream=upstream or SimulatedUpstream(_AtOnce(world), lambda request: JSON_ANSWER),
         ledger=ledger or LedgerBook(),
         keys=keys or KeyRing(),
         retries=retries or MemoryRetryBudget(35, 0.5),
-        **shared(world),
+        **shared(clock),
     )
 
 

@@ -41,3 +41,8 @@ def answer_name(call: Call) -> str:
 def idempotency_name(call: Call, key: str) -> str:
     """The name under which the answer to an idempotency key is kept."""
     return f"key:{scope(call)}:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def flight_name(call: Call) -> str:
+    """The name of a request under way, for the same request by the same caller."""
+    return f"flight:{scope(call)}:{digest(call).hex()}"

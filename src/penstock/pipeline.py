@@ -8,6 +8,8 @@ from .layers.per_attempt.transport import Transport
 from .layers.per_call.admission import Admission
 from .layers.per_call.identity import Identity
 from .layers.per_call.ledger import Ledger
+from .layers.per_call.limits import Limits
+from .layers.per_call.replay import Replay
 from .layers.per_call.resilience import Resilience
 from .layers.per_call.routing import Routes, Routing
 from .ports import Ports
@@ -30,8 +32,8 @@ def build(config: Config, ports: Ports, routes: Routes, prices: PriceBook) -> Ne
         Identity(config.identity, config.environment, ports),
         Routing(config, routes),
         Admission(config.admission, prices, refuses_unpriced=config.prices.unknown_model == "refuse"),
-        # replay: answered already?
-        # limits: may this caller go now
+        Replay(config.replay, ports),
+        Limits(config.tiers, ports),
         # budgets: can they afford it: hold, then settle
         Resilience(config.resilience, ports),  # <- the hinge
     ]

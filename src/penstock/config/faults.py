@@ -10,6 +10,7 @@ from .keys import Fault, shown
 from .references import fault_of_reference
 
 DATABASE = "sqlite:penstock.db"
+COUNTERS = "sqlite:counters.db"
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 _CANDIDATE = re.compile(r"[A-Za-z0-9][\w.:/-]{0,199}(@[a-z0-9][a-z0-9-]{0,63})?|@[a-z0-9][a-z0-9-]{0,63}")
@@ -47,15 +48,23 @@ def of_keys(references: tuple[str, ...]) -> Fault | None:
 
 
 def of_ledger(place: str) -> Fault | None:
-    fix = f'Give "{DATABASE}", kept in the data folder, or "memory".'
-    if place in (DATABASE, "memory"):
+    return _of_store(place, DATABASE)
+
+
+def of_counters(place: str) -> Fault | None:
+    return _of_store(place, COUNTERS)
+
+
+def _of_store(place: str, usual: str) -> Fault | None:
+    fix = f'Give "{usual}", kept in the data folder, or "memory".'
+    if place in (usual, "memory"):
         return None
     if place.startswith(("postgresql:", "postgres:")):
         return "names PostgreSQL, which comes with a later version", fix
     if place.startswith(("redis:", "rediss:")):
         return "names Redis, which comes with a later version and never holds the ledger", fix
     if place.startswith("sqlite:"):
-        return "names another file than penstock.db", 'Give "sqlite:penstock.db"; to move it, set `data`.'
+        return f"names another file than {usual.partition(':')[2]}", f'Give "{usual}"; to move it, set `data`.'
     return f"is {shown(place)}", fix
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigError
 from . import faults
-from .faults import DATABASE
+from .faults import COUNTERS, DATABASE
 from .keys import BadValue, Section, check, is_secret_like, key, shown, table
 
 API_URL = "https://api.anthropic.com"
@@ -233,7 +233,9 @@ class StoresConfig(Section):
 
     ledger: str = key(DATABASE, '"memory" forgets everything at exit', fault=faults.of_ledger)
     counters: str = key(
-        DATABASE, 'limits, circuits and kept answers; "memory" is each process\'s own', fault=faults.of_ledger
+        COUNTERS,
+        'limits, circuits, kept answers; "memory", as with such a ledger, is each process\'s own',
+        fault=faults.of_counters,
     )
 
 

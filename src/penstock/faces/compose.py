@@ -14,6 +14,7 @@ from ..layers.per_call.routing import Routes
 from ..ports import Answers, Circuits, Clock, Ledger, Quotas, RetryBudget
 from ..secret import Secret
 from ..stores.memory import MemoryAnswers, MemoryCircuits, MemoryLedger, MemoryQuotas, MemoryRetryBudget
+from ..stores.shared import SharedDatabase, SqliteAnswers, SqliteCircuits, SqliteQuotas
 from ..stores.sqlite import SqliteLedger
 from ..wire.prices import PriceBook
 
@@ -51,7 +52,14 @@ class Shared(TypedDict):
 
 def shared(config: Config, clock: Clock) -> Shared:
     """What all calls remember together."""
-    return {"quotas": MemoryQuotas(clock), "circuits": MemoryCircuits(), "answers": MemoryAnswers()}
+    if "memory" in (config.stores.counters, config.stores.ledger):
+        return {"quotas": MemoryQuotas(clock), "circuits": MemoryCircuits(), "answers": MemoryAnswers()}
+    held = SharedDatabase(config.data)
+    return {
+        "quotas": SqliteQuotas(held, clock),
+        "circuits": SqliteCircuits(held, clock),
+        "answers": SqliteAnswers(held),
+    }
 
 
 def timeouts(config: Config) -> Timeouts:

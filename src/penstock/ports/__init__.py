@@ -167,6 +167,14 @@ class Quotas(Protocol):
         """
         ...
 
+    def enter(self, name: str, most: int) -> bool:
+        """Take one of the `most` places that `name` has in this process; False where all are taken."""
+        ...
+
+    def leave(self, name: str) -> None:
+        """Give a place back."""
+        ...
+
 
 class Circuit(msgspec.Struct, frozen=True):
     """An upstream and model that is not to be called. Times are Unix microseconds.
@@ -236,6 +244,10 @@ class Answers(Protocol):
 
     async def release(self, name: str, owner: str) -> None:
         """Leave a place unfilled. Nothing happens where `owner` does not have it."""
+        ...
+
+    async def keep(self, name: str, answer: StoredAnswer, until_us: int) -> None:
+        """Put an answer where no one claims, in the place of what is there."""
         ...
 
     async def find(self, name: str, now_us: int) -> StoredAnswer | None:

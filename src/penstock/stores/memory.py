@@ -77,10 +77,33 @@ class MemoryKeys:
         self.keys[key.digest] = key
 
 
-class MemoryQuotas:
+class Places:
+    """How many are under way, by name, in this process."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, int] = {}
+        self._turn = threading.Lock()
+
+    def enter(self, name: str, most: int) -> bool:
+        with self._turn:
+            taken = self._taken.get(name, 0)
+            if taken >= most:
+                return False
+            self._taken[name] = taken + 1
+            return True
+
+    def leave(self, name: str) -> None:
+        with self._turn:
+            self._taken[name] -= 1
+            if not self._taken[name]:
+                del self._taken[name]
+
+
+class MemoryQuotas(Places):
     """The counts of one process."""
 
     def __init__(self, clock: Clock) -> None:
+        super().__init__()
         self._clock = clock
         self._windows: dict[str, Window] = {}
         self._lock = threading.Lock()
@@ -146,12 +169,20 @@ class MemoryAnswers:
     async def put(self, name: str, owner: str, answer: StoredAnswer, until_us: int) -> None:
         with self._lock:
             place = self._places.get(name)
-            if place is None or place.owner != owner or place.answer is not None:
-                return
-            place.answer, place.until_us = answer, until_us
-            self._bytes += len(answer.body)
-            while self._bytes > self._bytes_max:
-                self._forget(next(name for name, kept in self._places.items() if kept.answer is not None))
+            if place is not None and place.owner == owner and place.answer is None:
+                self._fill(name, _Place(place.digest, owner, until_us, answer))
+
+    async def keep(self, name: str, answer: StoredAnswer, until_us: int) -> None:
+        with self._lock:
+            self._fill(name, _Place(b"", answer.call_id, until_us, answer))
+
+    def _fill(self, name: str, place: _Place) -> None:
+        assert place.answer is not None
+        self._forget(name)
+        self._places[name] = place
+        self._bytes += len(place.answer.body)
+        while self._bytes > self._bytes_max:
+            self._forget(next(name for name, kept in self._places.items() if kept.answer is not None))
 
     async def release(self, name: str, owner: str) -> None:
         with self._lock:

@@ -86,34 +86,4 @@ _M001 = (
     "INSERT INTO meta (name, value) VALUES ('keys_version', 0)",
 )
 
-
-def m002_quotas_circuits_answers(connection: Connection) -> None:
-    """What the processes of a host share between calls: rates, open circuits, answers to be given again."""
-    for statement in _M002:
-        connection.execute(statement)
-
-
-_M002 = (
-    """CREATE TABLE quotas (
-        name TEXT PRIMARY KEY NOT NULL,
-        taken BLOB NOT NULL,
-        until_us INTEGER NOT NULL
-    ) WITHOUT ROWID""",
-    """CREATE TABLE circuits (
-        name TEXT PRIMARY KEY NOT NULL,
-        until_us INTEGER NOT NULL,
-        opens INTEGER NOT NULL,
-        probed_until_us INTEGER NOT NULL
-    ) WITHOUT ROWID""",
-    # `answer` is NULL while `owner` is at work on it, who has it until `until_us`.
-    """CREATE TABLE answers (
-        name TEXT PRIMARY KEY NOT NULL,
-        digest BLOB NOT NULL,
-        owner TEXT NOT NULL,
-        until_us INTEGER NOT NULL,
-        answer BLOB
-    )""",
-    "CREATE INDEX answers_by_time ON answers (until_us)",
-)
-
-MIGRATIONS: tuple[Migration, ...] = (m001_calls_keys, m002_quotas_circuits_answers)
+MIGRATIONS: tuple[Migration, ...] = (m001_calls_keys,)

@@ -32,7 +32,12 @@ def journal_folder(data: Path) -> Path:
     return data / "journal"
 
 
-def prepare(data: Path) -> None:
+def counters(data: Path) -> Path:
+    """The database of what calls share, apart from the ledger's, whose writer would be in the way."""
+    return data / "counters.db"
+
+
+def prepare(data: Path, place: Path) -> None:
     """Make the data folder and an empty database that only its owner can read. Raises StoreFailed.
 
     A database that exists is not opened, not even to look: closing it again would drop the locks that SQLite holds on
@@ -40,7 +45,7 @@ def prepare(data: Path) -> None:
     """
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(database(data), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         return
     except OSError as error:
@@ -62,13 +67,15 @@ def unwritable(place: Path, error: OSError) -> StoreFailed:
     )
 
 
-def connect(data: Path, *, sync: Sync = "os", migrations: Sequence[Migration] = MIGRATIONS) -> sqlite3.Connection:
-    """Open the database of a data folder, created and migrated where needed. Blocks.
+def connect(
+    data: Path, *, place: Path | None = None, sync: Sync = "os", migrations: Sequence[Migration] = MIGRATIONS
+) -> sqlite3.Connection:
+    """Open the database of a data folder, or another at `place` in it, created and migrated where needed. Blocks.
 
     The connection is in autocommit mode and may be used from any thread, one at a time. Raises StoreFailed.
     """
-    prepare(data)
-    place = database(data)
+    place = place or database(data)
+    prepare(data, place)
     with failing(place):
         connection = sqlite3.connect(place, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:

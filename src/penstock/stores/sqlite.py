@@ -174,7 +174,7 @@ class SqliteLedger:
 
         Blocks. Not needed: the first append does the same in the background. Raises StoreFailed.
         """
-        prepare(self._data)
+        prepare(self._data, database(self._data))
         with self._appending:
             if self._segment is None:
                 try:

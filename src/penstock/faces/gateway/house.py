@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ...config.schema import Config
+from ...drive import run
 from ...errors import ConfigError, StoreFailed
 from ...layers.per_call.routing import Routes
 from ...pipeline import build
@@ -47,6 +48,8 @@ class House:
         self._keys = LoopKeyCache(config.data, clock) if config.identity.keys_required else None
         keys: Keys = self._keys or MemoryKeys()
         self._upstream = _upstream(config)
+        shared = compose.shared(config, clock)
+        run(shared["circuits"].find(""))  # opens the store, so that faults show at once
         self._status = MemoryStatus()
         self._ports = Ports(
             clock,
@@ -55,7 +58,7 @@ class House:
             self._ledger,
             keys,
             compose.retry_budget(config),
-            **compose.shared(config, clock),
+            **shared,
             status=self._status,
             tasks=LoopTasks(),
         )
