@@ -21,7 +21,7 @@ from penstock.stores.reading import LedgerReader
 READY_S = 30.0
 
 #: A config for tests in which a failure must reach the caller as it came: nothing is tried again.
-ONCE = "[resilience]\ntries_max = 1\n"
+ONCE = "[resilience]\ntries_max = 1\nbreaker_failures = 0\n[pacing]\nlearns = false\n"
 
 
 @dataclass

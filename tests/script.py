@@ -21,6 +21,7 @@ from penstock.ports.simulated import Scripted, SimulatedTasks, SimulatedUpstream
 from penstock.record import Intent, Record
 from penstock.reply import Reply, Whole
 from penstock.stores.memory import MemoryAnswers, MemoryCircuits, MemoryQuotas, MemoryRetryBudget, MemoryStatus
+from penstock.stores.paces import Paces
 from penstock.wire.messages import Malformed, endpoint, read_request
 from penstock.wire.reading import reading
 
@@ -193,6 +194,7 @@ def shared(clock: Clock) -> dict[str, Any]:
         "quotas": MemoryQuotas(clock),
         "circuits": MemoryCircuits(),
         "answers": MemoryAnswers(),
+        "paces": Paces(clock),
         "status": MemoryStatus(),
         "tasks": SimulatedTasks(clock),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .config.schema import Config
 from .layer import Layer, Next, stack
+from .layers.per_attempt.pacing import Pacing
 from .layers.per_attempt.transport import Transport
 from .layers.per_call.admission import Admission
 from .layers.per_call.identity import Identity
@@ -22,7 +23,7 @@ def build(config: Config, ports: Ports, routes: Routes, prices: PriceBook) -> Ne
         [
             # context: does it fit the model chosen
             # caching: where the cache marks go
-            # pacing: the upstream's own limits
+            Pacing(config, ports),
             # inspection: is the answer whole, allowed and usable
         ],
         end=Transport(ports),

@@ -173,6 +173,7 @@ class ReplayConfig(Section):
 class PacingConfig(Section):
     """The upstreams' own limits: `[pacing]`."""
 
+    learns: bool = key(True, "whether limits are learned from answers; without it those of the config hold alone")
     wait_max_s: float = key(30.0, "how long an interactive call waits for its turn at most", least=0, most=DAY_S)
     background_wait_max_s: float = key(600.0, "how long a background call waits", least=0, most=DAY_S)
     queue_max: int = key(1000, "how many calls may wait for one key and group of models", least=0)

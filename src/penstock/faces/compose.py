@@ -14,6 +14,7 @@ from ..layers.per_call.routing import Routes
 from ..ports import Answers, Circuits, Clock, Ledger, Quotas, RetryBudget
 from ..secret import Secret
 from ..stores.memory import MemoryAnswers, MemoryCircuits, MemoryLedger, MemoryQuotas, MemoryRetryBudget
+from ..stores.paces import Paces
 from ..stores.shared import SharedDatabase, SqliteAnswers, SqliteCircuits, SqliteQuotas
 from ..stores.sqlite import SqliteLedger
 from ..wire.prices import PriceBook
@@ -48,17 +49,26 @@ class Shared(TypedDict):
     quotas: Quotas
     circuits: Circuits
     answers: Answers
+    paces: Paces
 
 
 def shared(config: Config, clock: Clock) -> Shared:
     """What all calls remember together."""
+    own = config.pacing
+    paces = Paces(
+        clock,
+        share=own.share_percent / 100,
+        ramp_percent=own.ramp_per_minute_percent,
+        queue_max=own.queue_max,
+    )
     if "memory" in (config.stores.counters, config.stores.ledger):
-        return {"quotas": MemoryQuotas(clock), "circuits": MemoryCircuits(), "answers": MemoryAnswers()}
+        return {"quotas": MemoryQuotas(clock), "circuits": MemoryCircuits(), "answers": MemoryAnswers(), "paces": paces}
     held = SharedDatabase(config.data)
     return {
         "quotas": SqliteQuotas(held, clock),
         "circuits": SqliteCircuits(held, clock),
         "answers": SqliteAnswers(held),
+        "paces": paces,
     }
 
 

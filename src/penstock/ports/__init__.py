@@ -6,7 +6,7 @@ only awaitables a layer may touch besides `onward` and the reply.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -15,6 +15,7 @@ import msgspec
 from ..call import Headers, Timeouts
 from ..record import Intent, Record
 from ..reply import Source
+from ..wire.limits import Shown
 
 T = TypeVar("T")
 
@@ -176,6 +177,63 @@ class Quotas(Protocol):
         ...
 
 
+class Demand(msgspec.Struct, frozen=True):
+    """What a call will take of an upstream's limits, as far as it shows, and in whose name and lane."""
+
+    input_tokens: float
+    output_tokens_max: float
+    lane: str
+    tenant: str
+
+
+class Turn(msgspec.Struct):
+    """A place in the queue for an upstream: what it is expected to take, by kind, and what its demand said.
+
+    `expected_s`: how long the wait will be, by what was known when it was taken; without end where the queue was full.
+    """
+
+    scope: str
+    estimate: dict[str, float]
+    input_tokens: float
+    lane: str
+    expected_s: float = 0.0
+    has_come: bool = False
+    has_left: bool = False
+    is_corrected: bool = False
+
+
+class Paces(Protocol):
+    """The upstreams' own limits as this process knows them. No method waits; all times are seconds."""
+
+    def enter(self, target: str, group: str, demand: Demand, known: Mapping[str, float]) -> Turn:
+        """Ask for a turn. `known`: limits per minute that hold before any answer has shown them."""
+        ...
+
+    def ask(self, turn: Turn) -> float:
+        """0.0 where it has come; else in how many seconds to ask again."""
+        ...
+
+    def leave(self, turn: Turn, *, took_nothing: bool = False) -> None:
+        """Give up a turn that has not come, or end one that has, which may have taken nothing. Twice is safe."""
+        ...
+
+    def learn(self, turn: Turn, limits: Mapping[str, Shown]) -> None:
+        """What an answer's head shows: the limits, and what is left of them."""
+        ...
+
+    def close(self, turn: Turn, seconds: float, *, is_ramp: bool) -> None:
+        """The upstream refused for so long. `is_ramp`: because traffic grew too fast."""
+        ...
+
+    def correct(self, turn: Turn, input_tokens: float, output_tokens: float, *, is_final: bool) -> None:
+        """What an answer says it used, uncached input and output, instead of the estimate."""
+        ...
+
+    def limit(self, target: str, *, concurrency_max: int) -> None:
+        """Let no more calls be under way at a target; 0 for no limit."""
+        ...
+
+
 class Circuit(msgspec.Struct, frozen=True):
     """An upstream and model that is not to be called. Times are Unix microseconds.
 
@@ -268,5 +326,6 @@ class Ports:
     quotas: Quotas
     circuits: Circuits
     answers: Answers
+    paces: Paces
     status: Status
     tasks: Tasks
