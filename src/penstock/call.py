@@ -13,6 +13,7 @@ import msgspec
 
 from .record import Record
 from .secret import Secret
+from .wire.envelopes import Envelope
 from .wire.messages import Endpoint, Request, Usage
 
 #: Header fields in the order they came, names in lower case, as on the wire otherwise.
@@ -98,14 +99,14 @@ class Target(msgspec.Struct, frozen=True):
 
     `name` is the upstream's, with `#2` and so on for its further keys. `url` is scheme, host, optional port and
     optional path prefix. With `key` None the caller's own credential is sent on, as in process under an SDK client that
-    already holds one. `kind` is that of the config: the API itself, or a cloud with an envelope of its own.
+    already holds one. `envelope` is what requests for it go in, where it is another cloud.
     """
 
     name: str
     url: str
     key: Secret | None = None
-    kind: str = "anthropic"
     weight: int = 1
+    envelope: Envelope | None = None
 
 
 class Candidate(msgspec.Struct, frozen=True):

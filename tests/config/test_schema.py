@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from penstock.call import Timeouts
+from penstock.config.gateway import check_for_gateway
 from penstock.config.keys import Section, hints, rule
 from penstock.config.schema import (
     AdmissionConfig,
@@ -23,7 +24,6 @@ from penstock.config.schema import (
     StoresConfig,
     TransportConfig,
     UpstreamConfig,
-    check_for_gateway,
 )
 from penstock.errors import ConfigError
 from penstock.ports.origin import PoolLimits

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
-from ..errors import ConfigError
+from ..wire.envelopes import KINDS, default_url, envelope
 from . import faults
 from .faults import COUNTERS, DATABASE
 from .keys import BadValue, Section, check, is_secret_like, key, shown, table
@@ -25,7 +24,6 @@ STATUS_URL = "https://status.claude.com/api/v2/summary.json"
 DAY_S = 86_400.0
 
 _UPSTREAM_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0", "::", ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class UpstreamConfig(Section):
         '"anthropic", or "compatible" for other services with the same API; or a cloud',
         one_of=("anthropic", "compatible", "bedrock", "mantle", "google", "foundry"),
     )
-    url: str = key(API_URL, "where it is; all but `anthropic` must say", fault=faults.of_url)
+    url: str = key(API_URL, "where it is; `compatible` and `foundry` must say", fault=faults.of_url)
     keys: tuple[str, ...] = key(
         (),
         "the keys it is paid with, by reference, conversations shared among them; without one, callers' own where "
@@ -53,12 +51,33 @@ class UpstreamConfig(Section):
     project: str | None = key(None, "of `google`: the project")
     models: Mapping[str, str] = table(dict, "what it calls models, by the name the API has for them")
 
+    @property
+    def address(self) -> str:
+        """Its URL without a slash at the end, the cloud's own where none is given."""
+        is_cloud = self.kind in KINDS and self.kind != "foundry"
+        return (default_url(self.kind, self.region) if is_cloud and self.url == API_URL else self.url).rstrip("/")
+
     def __post_init__(self) -> None:
         check(self)
-        if self.kind != "anthropic" and self.url == API_URL:
+        if self.kind in KINDS:
+            self._check_cloud()
+        if self.kind == "compatible" and self.url == API_URL:
             raise BadValue(
                 "UpstreamConfig", "url", f'is missing, and kind "{self.kind}" has no default', "Give its URL."
             )
+
+    def _check_cloud(self) -> None:
+        if self.kind == "google":
+            for name in ("project", "region"):
+                if getattr(self, name) is None:
+                    raise BadValue("UpstreamConfig", name, 'is missing, and kind "google" needs it', "Give it.")
+        try:
+            envelope(self.kind, self.address, region=self.region, project=self.project, models=self.models)
+        except ValueError as fault:
+            said = str(fault).rstrip(".")
+            raise BadValue(
+                "UpstreamConfig", "url", f'or `region` of kind "{self.kind}": {said}', "Give `url` or `region`."
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,27 +373,3 @@ class Config(Section):
     def default_upstream(self) -> str | None:
         """The name of the upstream that calls go to first; None where there is none."""
         return self.routing.default or next(iter(self.routing.among or self.upstreams), None)
-
-
-def check_for_gateway(config: Config) -> None:
-    """What only the gateway needs of a config. Raises ConfigError.
-
-    Its upstreams must not be itself, and the API wants a key of its own where callers hold Penstock's.
-    """
-    for name, upstream in config.upstreams.items():
-        parts = urlsplit(upstream.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        is_here = parts.hostname == config.gateway.host or {parts.hostname or "", config.gateway.host} <= _LOOPBACK
-        if is_here and port == config.gateway.port:
-            raise ConfigError(
-                f"Upstream {name} is this gateway itself: {upstream.url}.",
-                code="upstream_is_self",
-                fix=f"Set `upstreams.{name}.url` to the API's own address, or unset ANTHROPIC_BASE_URL.",
-            )
-        if upstream.kind == "anthropic" and not upstream.keys and config.identity.keys_required:
-            raise ConfigError(
-                f"Upstream {name} has no key, and callers hold Penstock keys, which the API does not know.",
-                code="upstream_without_key",
-                fix=f'Set `upstreams.{name}.keys` to ["env:ANTHROPIC_API_KEY"], or `identity.keys_required` to false '
-                "to send callers' own keys on.",
-            )

@@ -8,7 +8,7 @@ from typing import TypedDict
 from ..call import Target, Timeouts
 from ..config.faults import is_candidate
 from ..config.load import Loaded
-from ..config.schema import Config
+from ..config.schema import Config, UpstreamConfig
 from ..errors import ConfigError
 from ..layers.per_call.routing import Routes
 from ..ports import Answers, Circuits, Clock, Ledger, Quotas, RetryBudget
@@ -17,6 +17,7 @@ from ..stores.memory import MemoryAnswers, MemoryCircuits, MemoryLedger, MemoryQ
 from ..stores.paces import Paces
 from ..stores.shared import SharedDatabase, SqliteAnswers, SqliteCircuits, SqliteQuotas
 from ..stores.sqlite import SqliteLedger
+from ..wire.envelopes import KINDS, Envelope, Unusable, envelope
 from ..wire.prices import PriceBook
 
 
@@ -96,15 +97,33 @@ def routes(loaded: Loaded, *, no_key: Secret | None, is_client: bool = False) ->
         targets[name] = tuple(
             Target(
                 name if place == 0 else f"{name}#{place + 1}",
-                upstream.url.rstrip("/"),
+                upstream.address,
                 key,
-                upstream.kind,
                 upstream.weight,
+                _envelope(name, upstream, key),
             )
             for place, key in enumerate(keys)
         )
     files = {entry.removeprefix("static:") for entry in entries if entry.startswith("static:")}
     return Routes(targets, {file: _text(loaded, file) for file in files})
+
+
+def _envelope(name: str, upstream: UpstreamConfig, key: Secret | None) -> Envelope | None:
+    if upstream.kind not in KINDS:
+        return None
+    made = envelope(
+        upstream.kind, upstream.address, region=upstream.region, project=upstream.project, models=upstream.models
+    )
+    if key is not None:
+        try:
+            made.check(key.reveal())
+        except Unusable as fault:
+            raise ConfigError(
+                f"The key of upstream {name} cannot be used: {fault}",
+                code="bad_secret",
+                fix="See docs/layers/transport.md for the form each cloud takes.",
+            ) from None
+    return made
 
 
 def _text(loaded: Loaded, file: str) -> str:

@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 
 from penstock.call import Call, Candidate, Plan, Target
-from penstock.errors import Unavailable, UpstreamFailed
+from penstock.config.schema import UpstreamConfig
+from penstock.errors import Refused, Unavailable, UpstreamFailed
 from penstock.layers.per_attempt.transport import Answered, Broken, Transport
+from penstock.ports import Outgoing
 from penstock.ports.simulated import Scripted, SimulatedUpstream
 from penstock.secret import Secret
-from script import ANSWER, JSON_ANSWER, UPSTREAM, Drive, LedgerBook, a_call, ports
+from penstock.wire.envelopes import envelope
+from script import ANSWER, HELLO, JSON_ANSWER, STREAM, UPSTREAM, Drive, LedgerBook, a_call, ports
+from wire.envelopes.frames import chunk
 
 KEYED = Target("anthropic", "https://api.anthropic.example/base", Secret("sk-upstream-1234567890"))
 
@@ -154,3 +158,46 @@ def test_no_answer_is_an_error_and_a_fact(drive: Drive, code: str, may_cost: boo
     fact = call.trail.last(Broken)
     assert fact is not None
     assert (fact.code, fact.may_cost()) == (code, may_cost)
+
+
+def test_a_cloud_gets_its_envelope_and_the_caller_an_answer_of_the_api(drive: Drive) -> None:
+    sent: list[Outgoing] = []
+    data = [event.partition(b"data: ")[2].strip() for event in STREAM if b"event: ping" not in event]
+    frames = b"".join(chunk(line) for line in data)
+    headers = ((b"content-type", b"application/vnd.amazon.eventstream"), (b"x-amzn-requestid", b"r-1"))
+
+    def bedrock(request: Outgoing) -> Scripted:
+        sent.append(request)
+        return Scripted(headers=headers, chunks=tuple(frames[at : at + 50] for at in range(0, len(frames), 50)))
+
+    own = ports(upstream=SimulatedUpstream(ports().clock, bedrock))  # type: ignore[arg-type]
+    cloud = UpstreamConfig(kind="bedrock", region="eu-west-1", keys=("env:K",))
+    target = Target("aws", cloud.address, Secret("bedrock-key-123456"), envelope=envelope("bedrock", cloud.address))
+    body = {**HELLO, "model": "claude-opus-4-6", "stream": True, "x-new": 1}
+    call = a_call(body, plan=Plan((Candidate(target),)), headers=((b"x-api-key", b"pk_x"),))
+
+    async def scene() -> tuple[Any, bytes]:
+        reply = await Transport(own)(call)
+        return reply, await reply.read()
+
+    reply, got = drive(scene())
+    assert sent[0].url == "https://bedrock-runtime.eu-west-1.amazonaws.com"
+    assert sent[0].path.startswith("/model/") and sent[0].path.endswith("/invoke-with-response-stream")
+    out = dict(sent[0].headers)
+    assert out[b"authorization"] == b"Bearer bedrock-key-123456" and b"x-api-key" not in out
+    assert b'"model"' not in sent[0].body and b'"x-new"' in sent[0].body
+    assert got.count(b"event: ") == len(data) and reply.answer.is_whole and reply.answer.usage.output_tokens == 5
+    assert dict(reply.headers)[b"content-type"].startswith(b"text/event-stream")
+
+
+def test_what_a_cloud_does_not_have_is_refused_before_anything_is_sent(drive: Drive) -> None:
+    own = ports()
+    target = Target("aws", "https://b.example", Secret("k" * 20), envelope=envelope("bedrock", "https://b.example"))
+    call = a_call({"requests": []}, path="/v1/messages/batches", plan=Plan((Candidate(target),)))
+
+    async def scene() -> None:
+        await Transport(own)(call)
+
+    with pytest.raises(Refused, match="message batches") as caught:
+        drive(scene())
+    assert caught.value.code == "not_at_upstream" and own.ledger.intents == []  # type: ignore[attr-defined]

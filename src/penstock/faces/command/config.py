@@ -6,8 +6,8 @@ import json
 
 import typer
 
+from ...config.gateway import check_for_gateway
 from ...config.load import open_config
-from ...config.schema import check_for_gateway
 from ...config.show import describe, toml
 from .options import ConfigOption, DataOption, JsonOption
 

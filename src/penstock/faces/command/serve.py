@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ...config.gateway import check_for_gateway
 from ...config.load import Loaded, open_config
-from ...config.schema import Config, check_for_gateway
+from ...config.schema import Config
 from ...errors import ConfigError, PenstockError
 from ...layers.per_call.routing import Routes
 from ...secret import Secret
@@ -75,7 +76,7 @@ def serve(
         house = House(loaded.config, routes, reread)
         key, is_new = first_key(loaded.config)
 
-        goes_to = loaded.config.upstreams[loaded.config.default_upstream or ""].url.rstrip("/")
+        goes_to = loaded.config.upstreams[loaded.config.default_upstream or ""].address
 
         def ready(bound_host: str, bound_port: int) -> None:
             url = _url(bound_host, bound_port)

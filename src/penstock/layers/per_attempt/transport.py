@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 
 from ...call import Call, Fact, Headers, Target
 from ...errors import PenstockError, Refused, StoreFailed, Unavailable
-from ...ports import Outgoing, Ports
+from ...ports import Incoming, Outgoing, Ports
+from ...ports.opened import Opened
 from ...record import Intent, Record
 from ...reply import Reply
-from ...wire.messages import kept_path
+from ...wire.envelopes import Unsupported, Unusable
+from ...wire.messages import Malformed, kept_path
 from ...wire.reading import reading
 
 #: RFC 9110 §7.6.1, and what the port writes itself.
@@ -90,10 +92,8 @@ class Transport:
     async def __call__(self, call: Call) -> Reply:
         assert call.plan is not None, "routing stands above transport"
         target = call.plan.candidates[0].target
+        outgoing = self._outgoing(call, target) if target.envelope is None else self._dressed(call, target)
         await self._note_intent(call, target)
-        origin, prefix = self._place(target.url)
-        path = f"{prefix}{call.path}?{call.query}" if call.query else prefix + call.path
-        outgoing = Outgoing(call.method, origin, path, _headers_out(call, target), call.body, call.timeouts)
         clock, began = self._ports.clock, call.began
         sent_us = round((clock.now() - began) * 1_000_000)
         try:
@@ -111,6 +111,11 @@ class Transport:
                 raise error
             raise
         head_us = round((clock.now() - began) * 1_000_000)
+        if target.envelope is not None:
+            opener = target.envelope.undress(incoming.status, incoming.headers)
+            if opener is not None:
+                source = Opened(incoming.source, opener, target.name)
+                incoming = Incoming(incoming.status, opener.headers, source)
         headers, request_id = _headers_back(incoming.headers)
         call.trail.append(Answered(target.name, incoming.status, sent_us, head_us, request_id))
         return Reply(
@@ -120,6 +125,38 @@ class Transport:
             reading=reading(call.endpoint, incoming.status, incoming.headers),
             request_id=request_id or call.id,
         )
+
+    def _outgoing(self, call: Call, target: Target) -> Outgoing:
+        origin, prefix = self._place(target.url)
+        path = f"{prefix}{call.path}?{call.query}" if call.query else prefix + call.path
+        return Outgoing(call.method, origin, path, _headers_out(call, target), call.body, call.timeouts)
+
+    def _dressed(self, call: Call, target: Target) -> Outgoing:
+        """The request in its cloud's envelope. Raises Refused for what that cloud does not have."""
+        assert target.envelope is not None
+        secret = target.key.reveal() if target.key is not None else None
+        headers = tuple([field for field in _headers_out(call, target) if field[0] not in _CREDENTIALS or not secret])
+        try:
+            dressed = target.envelope.dress(
+                call.method,
+                call.path,
+                call.query,
+                headers,
+                call.body,
+                secret=secret,
+                now_s=self._ports.clock.wall_us() / 1e6,
+            )
+        except (Unsupported, Unusable, Malformed) as fault:
+            raise Refused(
+                f"{target.name} cannot be asked for this: {fault}",
+                layer="transport",
+                code="not_at_upstream",
+                fix="Send it to the API itself, or route this feature elsewhere.",
+                status=400,
+                type="invalid_request_error",
+            ) from None
+        path = f"{dressed.path}?{dressed.query}" if dressed.query else dressed.path
+        return Outgoing(call.method, self._place(target.url)[0], path, dressed.headers, dressed.body, call.timeouts)
 
     async def _note_intent(self, call: Call, target: Target) -> None:
         request, caller, tags = call.request, call.caller, call.tags
