@@ -203,7 +203,11 @@ def test_an_admin_key_reads_the_report(pair: Pair) -> None:
 def test_the_api_describes_itself(pair: Pair) -> None:
     told = httpx2.get(pair.gateway.url + "/penstock/api/openapi.json").json()
     assert told["openapi"].startswith("3.1")
-    assert set(told["paths"]) == {"/penstock/api/calls/{call_id}", "/penstock/api/report"}
+    assert set(told["paths"]) == {
+        "/penstock/api/calls/{call_id}",
+        "/penstock/api/report",
+        "/penstock/api/upstreams",
+    }
 
 
 @pytest.mark.parametrize("fault", ["cut", "reset_mid"])

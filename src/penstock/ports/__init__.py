@@ -253,6 +253,10 @@ class Circuits(Protocol):
         """None where it is closed; at most a second stale. Raises StoreFailed."""
         ...
 
+    async def all(self) -> Mapping[str, Circuit]:
+        """Every circuit that is not closed, by name. Raises StoreFailed."""
+        ...
+
     async def open(self, name: str, circuit: Circuit) -> None:
         """Open it, or open it anew. Raises StoreFailed."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -133,6 +133,9 @@ class MemoryCircuits:
 
     async def find(self, name: str) -> Circuit | None:
         return self._open.get(name)
+
+    async def all(self) -> Mapping[str, Circuit]:
+        return dict(self._open)
 
     async def open(self, name: str, circuit: Circuit) -> None:
         self._open[name] = circuit

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -162,6 +162,10 @@ class SqliteCircuits:
             self._known = {row[0]: Circuit(*row[1:]) for row in rows}
             self._read_at = now
         return self._known.get(name)
+
+    async def all(self) -> Mapping[str, Circuit]:
+        await self.find("")
+        return dict(self._known)
 
     async def open(self, name: str, circuit: Circuit) -> None:
         with self._shared.changing() as connection:

@@ -51,6 +51,8 @@ class Api:
                 return await self._call(scope, path[len(_CALLS) :])
             if path == "/penstock/api/report":
                 return await self._report(scope)
+            if path == "/penstock/api/upstreams":
+                return await self._upstreams(scope)
             raise _refused(404, "no_such_endpoint", "There is no such endpoint.", "See /penstock/api/openapi.json.")
         except PenstockError as error:
             return rendered(error, self._ports.chance.id("call"))
@@ -82,6 +84,21 @@ class Api:
         except ConfigError as error:
             raise _refused(400, error.code, error.message, error.fix) from error
         return 200, _JSON, msgspec.json.encode(made)
+
+    async def _upstreams(self, scope: Scope) -> Answer:
+        """What is not well: circuits that are not closed, and the provider's incident."""
+        await self._key(scope)
+        now_us = self._ports.clock.wall_us()
+        circuits = [
+            {
+                "circuit": name,
+                "state": "open" if circuit.until_us > now_us else "half-open",
+                "until_us": circuit.until_us,
+                "opens": circuit.opens,
+            }
+            for name, circuit in sorted((await self._ports.circuits.all()).items())
+        ]
+        return 200, _JSON, msgspec.json.encode({"circuits": circuits, "incident": self._ports.status.incident()})
 
     async def _key(self, scope: Scope) -> Key | None:
         """The live key the request presents; None where the gateway asks for none. Raises Refused."""

@@ -26,6 +26,7 @@ from .api import Api
 from .app import Gateway
 from .limits import ServerLimits
 from .server import Server
+from .watch import has_page, watch
 
 log = logging.getLogger("penstock.gateway")
 
@@ -95,9 +96,14 @@ class House:
         gc.collect()
         gc.freeze()  # what the start made stays; the collector need not walk it again and again
         gc.set_threshold(10_000, 20, 20)
+        watching = None
+        if has_page(self.config):
+            watching = asyncio.ensure_future(watch(self.config, self._status, self._upstream, self._ports.clock))
         try:
             await server.run()
         finally:
+            if watching is not None:
+                watching.cancel()
             await self._upstream.aclose()
             await asyncio.to_thread(self._close)
 

@@ -44,6 +44,13 @@ def document() -> dict[str, Any]:
                     "responses": {**_answer("The report.", _report()), **_errors("400", "401", "403", "503")},
                 }
             },
+            "/penstock/api/upstreams": {
+                "get": {
+                    "operationId": "get_upstreams",
+                    "summary": "Circuits that are not closed, and the provider's open incident.",
+                    "responses": {**_answer("What is not well.", _upstreams()), **_errors("401", "503")},
+                }
+            },
         },
         "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-api-key"}}},
     }
@@ -76,3 +83,18 @@ def _call() -> dict[str, Any]:
 def _report() -> dict[str, Any]:
     row = {"type": "object", "required": ["calls", "cost_usd"]}
     return {"type": "object", "properties": {"totals": row, "groups": {"type": "array", "items": row}}}
+
+
+def _upstreams() -> dict[str, Any]:
+    circuit = {
+        "type": "object",
+        "properties": {
+            "circuit": {"type": "string", "description": "Upstream, key and model."},
+            "state": {"enum": ["open", "half-open"]},
+            "until_us": {"type": "integer", "description": "When one call may probe it, in Unix microseconds."},
+            "opens": {"type": "integer", "description": "How often it has opened since it was last closed."},
+        },
+        "required": ["circuit", "state", "until_us", "opens"],
+    }
+    properties = {"circuits": {"type": "array", "items": circuit}, "incident": {"type": ["string", "null"]}}
+    return {"type": "object", "properties": properties, "required": sorted(properties)}
