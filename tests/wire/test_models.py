@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from penstock.simulator.catalogue import Model as Judge
+from penstock.simulator.catalogue import served_models
 from penstock.wire.models import Model, bytes_per_token, shipped
 
 
@@ -57,3 +59,27 @@ def test_writes_cost_five_quarters_and_twice_the_input(model: Model) -> None:
 
 def test_the_tokenizer_changed_with_4_7() -> None:
     assert [bytes_per_token(name) for name in ("claude-sonnet-4-6", "claude-opus-4-7", "unknown")] == [3.4, 2.5, 2.5]
+
+
+@pytest.mark.parametrize("judge", served_models(), ids=lambda judge: judge.id)
+def test_what_a_model_takes_is_what_the_simulator_accepts(judge: Judge) -> None:
+    """The simulator derives from family and version what models.toml has as data."""
+    model = shipped().find(judge.id)
+    assert model is not None
+    can, levels = model.capabilities, tuple(judge.efforts)
+    assert set(can.thinking_types) == {kind for kind, is_taken in judge.thinking_types.items() if is_taken}
+    assert can.efforts == levels
+    if "disabled" in can.thinking_types or not can.thinks_unasked:
+        assert can.efforts_without_thinking == (levels[:3] if judge.needs_thinking_for_top_efforts else levels)
+    for flag in ("thinks_unasked", "preserves_thinking", "takes_sampling", "may_be_prefilled", "may_force_tools"):
+        assert getattr(can, flag) == getattr(judge, flag), flag
+    assert (can.hears_system_turns, can.may_compact) == (judge.hears_system_turns, judge.may_compact)
+    kinds = {"computer_20251124", "computer_20250124", "computer_20241022", "bash_20241022", "text_editor_20241022"}
+    assert set(can.refused_tools) == {kind for kind in kinds if not judge.takes_tool(kind)}
+    assert (model.fast_beta is not None) == judge.needs_beta_for_speed
+
+
+def test_a_model_reads_thinking_of_models_that_are_known() -> None:
+    for model in shipped().all:
+        assert all(shipped().find(name) is not None for name in model.reads_thinking_of)
+        assert model.id not in model.reads_thinking_of

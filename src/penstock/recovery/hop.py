@@ -36,14 +36,24 @@ def fitted(call: Call, place: int) -> Call:
     model = candidate.model or request.model
     changed = adapted(
         call.body,
+        call.fields.get(b"anthropic-beta", b""),
+        call.fields.get(b"anthropic-version", b"2023-06-01").decode("latin-1"),
         from_model=request.model,
         to_model=model,
         is_same_account=candidate.target.key is first.key and candidate.target.url == first.url,
     )
+    headers, fields = call.headers, call.fields
+    if changed.beta is not None:
+        kept = tuple([field for field in headers if field[0] != b"anthropic-beta"])
+        value = ",".join(changed.beta).encode("latin-1")
+        headers = (*kept, (b"anthropic-beta", value)) if value else kept
+        fields = dict(headers)
     call.trail.append(Hopped(f"{model} at {candidate.target.name}", changed.changes))
     return replace(
         call,
         plan=replace(plan, candidates=plan.candidates[place:]),
         body=changed.body,
         request=request if changed.body is call.body else read_request(changed.body),
+        headers=headers,
+        fields=fields,
     )

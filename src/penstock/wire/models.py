@@ -1,4 +1,4 @@
-"""The models, from models.toml beside this file: names, life, sizes, and their prices as integers.
+"""The models, from models.toml beside this file: names, life, sizes, what they take, and their prices as integers.
 
 Prices are read as pico-dollars per token: one US dollar per million tokens is 1,000,000 of them.
 """
@@ -40,14 +40,35 @@ class Period(msgspec.Struct, frozen=True):
     above: Rates | None = None
 
 
+class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a request to a model may ask for. The fields and their sources are described in models.toml."""
+
+    thinking_types: tuple[str, ...]
+    thinks_unasked: bool = False
+    preserves_thinking: bool = False
+    efforts: tuple[str, ...] = ()
+    efforts_without_thinking: tuple[str, ...] = ()
+    takes_sampling: bool = False
+    may_be_prefilled: bool = False
+    may_force_tools: bool = False
+    hears_system_turns: bool = False
+    may_compact: bool = False
+    refused_tools: tuple[str, ...] = ()
+
+
 class Model(msgspec.Struct, frozen=True):
-    """One model. `state`: active | deprecated | retired. `retires_from` is the earliest, `retires` the settled day."""
+    """One model. `state`: active | deprecated | retired. `retires_from` is the earliest, `retires` the settled day.
+
+    `batch_output_tokens_max` is None where the beta output-300k does nothing, `fast_beta` where no beta is needed.
+    """
 
     id: str
     context_tokens: int
     output_tokens_max: int
     tokenizer: str
+    capabilities: Capabilities
     prices: tuple[Period, ...]
+    batch_output_tokens_max: int | None = None
     aliases: tuple[str, ...] = ()
     state: str = "active"
     released: date | None = None
@@ -56,6 +77,8 @@ class Model(msgspec.Struct, frozen=True):
     cacheable_tokens_min: int | None = None
     has_geo: bool = False
     may_be_fast: bool = False
+    fast_beta: str | None = None
+    reads_thinking_of: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
 
 
@@ -75,7 +98,8 @@ class Models:
 def shipped() -> Models:
     """The models this version of Penstock knows."""
     text = files(__package__).joinpath("models.toml").read_text("utf-8")
-    return Models(_model(entry) for entry in msgspec.toml.decode(text, type=_File).model)
+    file = msgspec.toml.decode(text, type=_File)
+    return Models(_model(entry, file.capabilities[entry.capabilities]) for entry in file.model)
 
 
 @lru_cache(256)
@@ -129,7 +153,9 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     context_tokens: int
     output_tokens_max: int
     tokenizer: str
+    capabilities: str
     price: list[_Price]
+    batch_output_tokens_max: int | None = None
     aliases: tuple[str, ...] = ()
     state: str = "active"
     released: date | None = None
@@ -138,17 +164,20 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     cacheable_tokens_min: int | None = None
     has_geo: bool = False
     may_be_fast: bool = False
+    fast_beta: str | None = None
+    reads_thinking_of: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     note: str | None = None
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
+    capabilities: dict[str, Capabilities]
     model: list[_Entry]
 
 
-def _model(entry: _Entry) -> Model:
-    same = {name: getattr(entry, name) for name in Model.__struct_fields__ if name != "prices"}
-    return Model(**same, prices=tuple(_period(price, entry.id) for price in entry.price))
+def _model(entry: _Entry, capabilities: Capabilities) -> Model:
+    same = {name: getattr(entry, name) for name in Model.__struct_fields__ if name not in ("prices", "capabilities")}
+    return Model(**same, capabilities=capabilities, prices=tuple(_period(price, entry.id) for price in entry.price))
 
 
 def _period(price: _Price, place: str) -> Period:
