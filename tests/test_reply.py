@@ -107,6 +107,23 @@ def test_giving_up_closes_the_source_before_taps_settle_and_once(drive: Drive) -
     assert watch.endings[0].kind == "abandoned"
 
 
+BROKEN = (*STREAM[:2], b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"x"}}\n\n')
+
+
+def test_a_stream_that_said_error_failed_whether_it_is_read_to_its_end_or_closed(drive: Drive) -> None:
+    read, closed = Watch(), Watch()
+
+    async def scene() -> None:
+        assert await stream(Whole(BROKEN)).tap(read).read() == b"".join(BROKEN), "nothing is added to it"
+        reply = stream(Whole(BROKEN)).tap(closed)
+        for _ in BROKEN:
+            await anext(reply)
+        await reply.aclose()
+
+    drive(scene())
+    assert [watch.endings[0].kind for watch in (read, closed)] == ["failed", "failed"]
+
+
 def test_one_failing_tap_does_not_silence_the_others(drive: Drive) -> None:
     first, failing, last = Watch(), Watch(fails=True), Watch()
     reply = stream(Whole(STREAM)).tap(first).tap(failing).tap(last)

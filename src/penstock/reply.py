@@ -215,7 +215,8 @@ class Reply:
         try:
             await self._source.aclose()
         finally:
-            await self._end(Ending("failed" if isinstance(error, Exception) else "abandoned", error))
+            has_failed = isinstance(error, Exception) or self.answer.error_type is not None
+            await self._end(Ending("failed" if has_failed else "abandoned", error))
 
     async def _finish(self, error: UpstreamFailed | None = None) -> None:
         """The source has no more: settle, and leave in `_tail` what the caller must still be told.
@@ -225,13 +226,13 @@ class Reply:
         """
         if not self.is_all_ahead:
             self.reading.finish()
-        if error is None and not self.answer.is_whole:
+        if error is None and self.answer.error_type is not None:
+            ending = Ending("failed")
+        elif error is None and not self.answer.is_whole:
             error = UpstreamFailed("The answer ended before it was complete.", code="cut", fix="Retry the call.")
             ending = Ending("truncated", error)
         elif error is not None:
             ending = Ending("truncated" if error.code == "cut" else "failed", error)
-        elif self.answer.error_type is not None:
-            ending = Ending("failed")
         else:
             ending = Ending("complete")
         tail = self._gate.flushed(ending) if self._gate is not None else b""

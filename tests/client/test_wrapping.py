@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from sdk_session import ASK
 
 import penstock
-from penstock.config.schema import Config
+from penstock.config.schema import Config, ResilienceConfig, TransportConfig
 from penstock.simulator import Running
 
 
@@ -102,6 +103,20 @@ def test_failures_of_the_users_http_client_keep_their_kind(
     with pytest.raises(expected):
         client.messages.create(**ASK)
     assert [row["error_code"] for row in rows()] == [code]
+
+
+def test_a_stream_of_pings_over_the_users_http_client_ends_in_time(sim: Running, config: Config, rows: Any) -> None:
+    config = replace(config, transport=TransportConfig(total_s=0.5), resilience=ResilienceConfig(hold_s=0.1))
+    sim.trigger("ping_only:0.05")
+    client = penstock.wrap(
+        anthropic.Anthropic(base_url=sim.url, api_key=sim.key, http_client=httpx2.Client()), config=config
+    )
+    with (
+        pytest.raises(anthropic.APIStatusError, match=r"was not done within 0\.5 s"),
+        client.messages.stream(**ASK) as stream,
+    ):
+        stream.until_done()
+    assert [(row["ending"], row["error_code"]) for row in rows()] == [("failed", "total_timeout")]
 
 
 def test_proxies_of_the_environment_keep_the_sdks_own_leg(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,10 @@ from .attempts import LEAST_S, Tried
 #: Tries of one call while the provider reports an incident: it does not pass within seconds.
 INCIDENT_TRIES = 2
 
+#: What SDKs would try again though it does not help: a spent allowance looks like a rate limit, a missed deadline
+#: like any 504.
+_TRIED_BY_SDKS = frozenset({"spend_limit", "timeout"})
+
 _NOT_SENT = frozenset({"connect_failed", "connect_timeout", "closed"})
 
 
@@ -32,7 +36,7 @@ class Patience:
         assert remedy is not None, "a good attempt needs no other"
         tries_max = self._tries_max(call, remedy)
         if remedy.tries_max == 1:
-            return 0.0, "that would not help", False
+            return 0.0, "that would not help", remedy.kind in _TRIED_BY_SDKS
         if isinstance(tried.failure, UpstreamFailed) and tried.failure.code not in _NOT_SENT and not _may_repeat(call):
             return 0.0, "it may have been done all the same", False
         if attempt + _tried_before(call) >= tries_max:
@@ -43,7 +47,7 @@ class Patience:
         if has_next and wait_s > self._config.hop_wait_s:
             return 0.0, f"another candidate is there before {wait_s:.0f} s are over", False
         if self._ports.clock.now() + wait_s + LEAST_S > deadline:
-            return 0.0, f"the {wait_s:.0f} s to wait are past its deadline", False
+            return 0.0, f"the {wait_s:.0f} s to wait are past its deadline", attempt > 1
         if not await self._ports.retries.take():
             return 0.0, "the retry budget is empty, as in an outage", True
         return wait_s, "", False

@@ -214,8 +214,8 @@ class Simulator:
         if fault is not None and fault.kind.when == "answered":
             caller = self._accounts.first
             return fault_answer(fault, self._headers, served.request_id, dice, caller, self._clock())
-        if fault is not None and fault.kind.when == "before":
-            return Answer(200, [])
+        if fault is not None and (fault.kind.when == "before" or fault.name == "down"):
+            return Answer(200, [])  # nobody has read the request, nothing is charged
         if served.method == "POST" and _place(served) == "/v1/messages":
             recorded = self._replay.next(served.body)
             if recorded is not None:

@@ -112,7 +112,14 @@ def test_each_kind_of_failure_gets_its_tries(drive: Drive, step: Step, attempts:
         assert isinstance(played.error, UpstreamFailed) and played.error.code == step
     assert played.fact(Stopped).attempt == attempts
     said = rendered(played.error, "call_1")[1] if played.error is not None else played.reply.headers  # type: ignore[union-attr]
-    assert (dict(said).get(b"x-should-retry") == b"false") is (attempts > 1 or step is UNFIT)
+    assert (dict(said).get(b"x-should-retry") == b"false") is (attempts > 1 or step in (UNFIT, "total_timeout"))
+
+
+def test_callers_are_told_not_to_try_again_where_the_allowance_is_spent(drive: Drive) -> None:
+    spent = b'{"type":"error","error":{"type":"rate_limit_error","message":"x","details":{"error_code":"enforced_spend_limit_reached"}}}'
+    played, _ = tried(drive, answers(429, spent))
+    assert len(played.onward) == 1
+    assert dict(played.reply.headers)[b"x-should-retry"] == b"false"  # type: ignore[union-attr]
 
 
 def test_a_retry_after_is_obeyed(drive: Drive) -> None:

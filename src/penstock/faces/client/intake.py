@@ -23,10 +23,11 @@ _READ = ("messages", "count_tokens")
 class Intake:
     """Makes the calls of one wrapped client."""
 
-    __slots__ = ("_chance", "_clock", "_defaults", "_places", "_targets", "_tries_max")
+    __slots__ = ("_chance", "_clock", "_defaults", "_places", "_targets", "_total_s", "_tries_max")
 
-    def __init__(self, clock: Clock, chance: Chance, defaults: Tags, tries_max: int | None) -> None:
-        self._clock, self._chance, self._defaults, self._tries_max = clock, chance, defaults, tries_max
+    def __init__(self, clock: Clock, chance: Chance, defaults: Tags, tries_max: int | None, total_s: float) -> None:
+        self._clock, self._chance, self._defaults = clock, chance, defaults
+        self._tries_max, self._total_s = tries_max, total_s
         self._targets: dict[str, Target] = {}
         self._places: dict[int, tuple[Any, str, str, Target]] = {}  # by identity: the SDK hands in the same few again
 
@@ -41,7 +42,7 @@ class Intake:
             headers=tuple([(name.lower(), value) for name, value in request.headers.raw]),
             body=body,
             target=target,
-            timeouts=timeouts_of(request.extensions.get("timeout")),
+            timeouts=self.timeouts_of(request.extensions.get("timeout")),
         )
 
     def call(
@@ -82,6 +83,15 @@ class Intake:
             target=target,
         )
 
+    def timeouts_of(self, said: dict[str, float | None] | None) -> Timeouts:
+        """The phases of an `httpx` timeout as ours: its read timeout covers the first byte and each silence after it.
+
+        It knows no limit of the whole, without which a stream of pings would never end: that one is the config's.
+        """
+        if said is None:
+            return _timeouts(None, None, self._total_s)
+        return _timeouts(said.get("connect"), said.get("read"), self._total_s)
+
     def _place(self, url: Any) -> tuple[Any, str, str, Target]:
         """A URL, which stays what it is as long as it is held here, and its path, query and target."""
         path, _, query = url.raw_path.decode("ascii").partition("?")
@@ -105,19 +115,12 @@ class Intake:
         return target
 
 
-def timeouts_of(said: dict[str, float | None] | None) -> Timeouts:
-    """The phases of an `httpx` timeout as ours: its read timeout covers the first byte and each silence after it."""
-    if said is None:
-        return _timeouts(None, None)
-    return _timeouts(said.get("connect"), said.get("read"))
-
-
 @lru_cache(maxsize=64)
-def _timeouts(connect_s: float | None, read_s: float | None) -> Timeouts:
+def _timeouts(connect_s: float | None, read_s: float | None, total_s: float) -> Timeouts:
     read_s = UNLIMITED_S if read_s is None else read_s
     return Timeouts(
         connect_s=UNLIMITED_S if connect_s is None else connect_s,
         first_byte_s=read_s,
         idle_s=read_s,
-        total_s=UNLIMITED_S,
+        total_s=total_s,
     )

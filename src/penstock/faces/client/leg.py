@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import UpstreamFailed
-from ...ports import Incoming, Outgoing
+from ...ports import Clock, Incoming, Outgoing
 from ...reply import Source, Whole
 from .kit import HttpClient, HttpModule, Kit
 
@@ -28,15 +28,16 @@ def has_own_leg(client: HttpClient) -> bool:
 class BlockingLeg:
     """An Upstream over the user's blocking client."""
 
-    def __init__(self, kit: Kit, client: HttpClient) -> None:
-        self._http, self._client = kit.http, client
+    def __init__(self, kit: Kit, client: HttpClient, clock: Clock) -> None:
+        self._http, self._client, self._clock = kit.http, client, clock
 
     async def send(self, request: Outgoing) -> Incoming:
+        limit = Limit(self._clock, request)
         try:
             response = self._client.send(_request(self._http, request), stream=True)
         except self._http.RequestError as error:
             raise _failed(error, request.url, has_head=False) from error
-        return incoming(response, BlockingSource(self._http, response, request.url))
+        return incoming(response, BlockingSource(self._http, response, limit))
 
     async def aclose(self) -> None:
         """Nothing: the client is its owner's to close."""
@@ -45,31 +46,51 @@ class BlockingLeg:
 class LoopLeg:
     """An Upstream over the user's async client."""
 
-    def __init__(self, kit: Kit, client: HttpClient) -> None:
-        self._http, self._client = kit.http, client
+    def __init__(self, kit: Kit, client: HttpClient, clock: Clock) -> None:
+        self._http, self._client, self._clock = kit.http, client, clock
 
     async def send(self, request: Outgoing) -> Incoming:
+        limit = Limit(self._clock, request)
         try:
             response = await self._client.send(_request(self._http, request), stream=True)
         except self._http.RequestError as error:
             raise _failed(error, request.url, has_head=False) from error
-        return incoming(response, LoopSource(self._http, response, request.url))
+        return incoming(response, LoopSource(self._http, response, limit))
 
     async def aclose(self) -> None:
         """Nothing: the client is its owner's to close."""
 
 
+class Limit:
+    """How long one exchange may take as a whole, which these clients do not watch: checked with each piece."""
+
+    __slots__ = ("_clock", "_ends", "_total_s", "url")
+
+    def __init__(self, clock: Clock, request: Outgoing) -> None:
+        self._clock, self._total_s, self.url = clock, request.timeouts.total_s, request.url
+        self._ends = clock.now() + self._total_s
+
+    def check(self) -> None:
+        if self._clock.now() > self._ends:
+            raise UpstreamFailed(
+                f"The call to {self.url} was not done within {self._total_s:g} s.",
+                code="total_timeout",
+                fix="Retry, or raise total_s.",
+            )
+
+
 class BlockingSource:
-    def __init__(self, http: HttpModule, response: Any, url: str) -> None:
-        self._http, self._response, self._url = http, response, url
+    def __init__(self, http: HttpModule, response: Any, limit: Limit) -> None:
+        self._http, self._response, self._limit = http, response, limit
         self._chunks = response.iter_bytes()  # runs only when asked for its first chunk
 
     async def __anext__(self) -> bytes:
         try:
             for chunk in self._chunks:
+                self._limit.check()
                 return bytes(chunk)
         except self._http.RequestError as error:
-            raise _failed(error, self._url, has_head=True) from error
+            raise _failed(error, self._limit.url, has_head=True) from error
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
@@ -77,15 +98,17 @@ class BlockingSource:
 
 
 class LoopSource:
-    def __init__(self, http: HttpModule, response: Any, url: str) -> None:
-        self._http, self._response, self._url = http, response, url
+    def __init__(self, http: HttpModule, response: Any, limit: Limit) -> None:
+        self._http, self._response, self._limit = http, response, limit
         self._chunks = response.aiter_bytes()
 
     async def __anext__(self) -> bytes:
         try:
-            return bytes(await self._chunks.__anext__())
+            chunk = await self._chunks.__anext__()
         except self._http.RequestError as error:
-            raise _failed(error, self._url, has_head=True) from error
+            raise _failed(error, self._limit.url, has_head=True) from error
+        self._limit.check()
+        return bytes(chunk)
 
     async def aclose(self) -> None:
         await self._response.aclose()

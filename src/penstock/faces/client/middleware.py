@@ -21,9 +21,9 @@ from ...reply import Reply
 from .answer import answered, streaming_response, whole_response
 from .body import blocking_body, loop_body
 from .faults import as_answered
-from .intake import Intake, timeouts_of
+from .intake import Intake
 from .kit import Kit, SdkClient
-from .leg import BlockingSource, LoopSource, incoming
+from .leg import BlockingSource, Limit, LoopSource, incoming
 
 #: The first version of the SDK with `with_middleware`.
 SINCE = "0.108"
@@ -45,17 +45,17 @@ _errand: ContextVar[_Errand] = ContextVar("penstock_errand")
 class Onward:
     """An Upstream that is the rest of the SDK, blocking."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, kit: Kit, clock: Clock) -> None:
+        self._kit, self._clock = kit, clock
 
     async def send(self, request: Outgoing) -> Incoming:
-        errand = _errand.get()
+        errand, limit = _errand.get(), Limit(self._clock, request)
         try:
             answer = errand.call_next(_edited(errand, request))
         except self._kit.sdk.APIConnectionError as error:
             raise _failed(self._kit, error, request.url) from error
         errand.answers.append(answer)
-        return incoming(answer.http_response, BlockingSource(self._kit.http, answer.http_response, request.url))
+        return incoming(answer.http_response, BlockingSource(self._kit.http, answer.http_response, limit))
 
     async def aclose(self) -> None:
         """Nothing: the SDK client is its owner's to close."""
@@ -64,17 +64,17 @@ class Onward:
 class LoopOnward:
     """An Upstream that is the rest of the SDK, on an event loop."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
+    def __init__(self, kit: Kit, clock: Clock) -> None:
+        self._kit, self._clock = kit, clock
 
     async def send(self, request: Outgoing) -> Incoming:
-        errand = _errand.get()
+        errand, limit = _errand.get(), Limit(self._clock, request)
         try:
             answer = await errand.call_next(_edited(errand, request))
         except self._kit.sdk.APIConnectionError as error:
             raise _failed(self._kit, error, request.url) from error
         errand.answers.append(answer)
-        return incoming(answer.http_response, LoopSource(self._kit.http, answer.http_response, request.url))
+        return incoming(answer.http_response, LoopSource(self._kit.http, answer.http_response, limit))
 
     async def aclose(self) -> None:
         """Nothing: the SDK client is its owner's to close."""
@@ -135,7 +135,7 @@ class Seat:
         """The SDK itself keeps the time of each phase here; these are for layers that plan with them."""
         if said is not None and not isinstance(said, int | float | self._kit.http.Timeout):
             said = self._client.timeout
-        return timeouts_of(self._kit.http.Timeout(said).as_dict())
+        return self._intake.timeouts_of(self._kit.http.Timeout(said).as_dict())
 
     def _let_through(self, errand: _Errand, reply: Reply, content: bytes | None, body: type[Any]) -> Any:
         """The SDK's own answer object; its response replaced where its body still comes, or was changed."""

@@ -58,13 +58,14 @@ def _with_transport(client: Any, kit: Kit, house: Composition, defaults: Tags) -
     original = earlier.original if earlier is not None else client._client
     upstream: Upstream | None = None
     if has_own_leg(original):
-        upstream = LoopLeg(kit, original) if kit.is_async else BlockingLeg(kit, original)
+        clock = house.clock(is_async=kit.is_async)
+        upstream = LoopLeg(kit, original, clock) if kit.is_async else BlockingLeg(kit, original, clock)
     token_cache = getattr(client, "_token_cache", None)
     mount = Mount(
         http=kit.http,
         core=house.core(upstream, is_async=kit.is_async),
         clock=house.clock(is_async=kit.is_async),
-        intake=Intake(house.clock(is_async=kit.is_async), house.chance, defaults, _tries_max(client, kit)),
+        intake=_intake(client, kit, house, defaults),
         original=original,
         forget_token=getattr(token_cache, "invalidate", None),
     )
@@ -83,11 +84,16 @@ def _with_seat(client: Any, kit: Kit, house: Composition, defaults: Tags, cloud:
             fix=f"Install anthropic>={SINCE}.",
         )
     clock = house.clock(is_async=kit.is_async)
-    upstream = LoopOnward(kit) if kit.is_async else Onward(kit)
+    upstream = LoopOnward(kit, clock) if kit.is_async else Onward(kit, clock)
     core = house.core(upstream, is_async=kit.is_async)
-    seat = Seat(kit, core, clock, Intake(clock, house.chance, defaults, _tries_max(client, kit)), client, cloud)
+    seat = Seat(kit, core, clock, _intake(client, kit, house, defaults), client, cloud)
     others = [entry for entry in client.middleware if not isinstance(getattr(entry, "__self__", None), Seat)]
     return client.copy(middleware=[*others, seat.handle_async if kit.is_async else seat.handle], max_retries=0)
+
+
+def _intake(client: Any, kit: Kit, house: Composition, defaults: Tags) -> Intake:
+    clock, total_s = house.clock(is_async=kit.is_async), house.config.transport.total_s
+    return Intake(clock, house.chance, defaults, _tries_max(client, kit), total_s)
 
 
 def _tries_max(client: Any, kit: Kit) -> int | None:
