@@ -116,8 +116,8 @@ def test_each_kind_of_failure_gets_its_tries(drive: Drive, step: Step, attempts:
 
 
 def test_callers_are_told_not_to_try_again_where_the_allowance_is_spent(drive: Drive) -> None:
-    spent = b'{"type":"error","error":{"type":"rate_limit_error","message":"x","details":{"error_code":"enforced_spend_limit_reached"}}}'
-    played, _ = tried(drive, answers(429, spent))
+    details = b'"details":{"error_code":"enforced_spend_limit_reached"}'
+    played, _ = tried(drive, answers(429, LIMITED.replace(b"}}", b"," + details + b"}}")))
     assert len(played.onward) == 1
     assert dict(played.reply.headers)[b"x-should-retry"] == b"false"  # type: ignore[union-attr]
 
