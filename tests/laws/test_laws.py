@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from laws.worlds import Outcome, run_world
+from penstock.config.schema import ResilienceConfig
 from penstock.ports.simulated import HungUp
 from script import STREAM
 
@@ -53,7 +54,7 @@ def nothing_is_sent_that_was_not_announced(o: Outcome) -> None:
 def attempts_stay_within_both_budgets(o: Outcome) -> None:
     rows = [*o.ledger.records, *o.ledger.lost]
     for row in rows:
-        assert row.attempts <= 6
+        assert row.attempts <= ResilienceConfig().tries_max
     sent = sum(row.attempts for row in rows)
     assert sent == len(o.upstream.served)
     successes = sum(1 for served in o.upstream.served if served.has_head and served.script.status < 400)

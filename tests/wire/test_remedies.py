@@ -13,10 +13,10 @@ TOO_FAST = "This request would exceed your organization's rate limit of 30,000 i
 @pytest.mark.parametrize(
     ("status", "type", "code", "message", "should_retry", "kind", "owner", "tries"),
     [
-        (529, "overloaded_error", None, "Overloaded", b"true", "overloaded", "upstream", 6),
-        (200, "overloaded_error", None, "Overloaded", None, "overloaded", "upstream", 6),
-        (429, "rate_limit_error", None, TOO_FAST, b"true", "rate_limit", "operator", 6),
-        (429, "rate_limit_error", None, TOO_FAST, None, "rate_limit", "operator", 6),
+        (529, "overloaded_error", None, "Overloaded", b"true", "overloaded", "upstream", 7),
+        (200, "overloaded_error", None, "Overloaded", None, "overloaded", "upstream", 7),
+        (429, "rate_limit_error", None, TOO_FAST, b"true", "rate_limit", "operator", 7),
+        (429, "rate_limit_error", None, TOO_FAST, None, "rate_limit", "operator", 7),
         (429, "rate_limit_error", None, TOO_FAST, b"false", "over_limit", "caller", 1),
         (
             429,
@@ -28,7 +28,7 @@ TOO_FAST = "This request would exceed your organization's rate limit of 30,000 i
             "operator",
             6,
         ),
-        (429, "rate_limit_error", "ramp_limit_exceeded", "…", None, "ramp_limit", "operator", 6),
+        (429, "rate_limit_error", "ramp_limit_exceeded", "…", None, "ramp_limit", "operator", 7),
         (429, "rate_limit_error", "enforced_spend_limit_reached", "…", None, "spend_limit", "operator", 1),
         (429, "rate_limit_error", "contract_spend_limit_reached", "…", b"true", "spend_limit", "operator", 1),
         (
@@ -51,8 +51,8 @@ TOO_FAST = "This request would exceed your organization's rate limit of 30,000 i
         (500, "api_error", None, "Internal server error", None, "api", "upstream", 3),
         (500, "api_error", None, "Internal server error", b"false", "api", "upstream", 1),
         (504, "timeout_error", None, "…", None, "timeout", "upstream", 2),
-        (529, None, None, None, None, "overloaded", "upstream", 6),
-        (429, None, None, None, None, "rate_limit", "operator", 6),
+        (529, None, None, None, None, "overloaded", "upstream", 7),
+        (429, None, None, None, None, "rate_limit", "operator", 7),
         (502, None, None, None, None, "unavailable", "upstream", 3),
         (503, None, None, None, None, "unavailable", "upstream", 3),
         (418, "new_error", None, "…", None, "other", "caller", 1),

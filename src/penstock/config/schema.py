@@ -216,7 +216,7 @@ class StatusConfig(Section):
 class ResilienceConfig(Section):
     """What is tried again, and how often: `[resilience]`."""
 
-    tries_max: int = key(6, "how often one call is tried at most, the first included; 1 never tries again", least=1)
+    tries_max: int = key(7, "how often one call is tried at most, the first included; 1 never tries again", least=1)
     wait_first_s: float = key(1.0, "the wait before the first retry, doubled for each that follows", least=0)
     wait_max_s: float = key(60.0, "the longest such wait; an upstream's own `retry-after` may be longer", least=0)
     budget: int = key(35, "how many retries all calls together have, before successes give some back", least=0)
@@ -228,8 +228,9 @@ class ResilienceConfig(Section):
         10.0, "how long the beginning of a stream is held back, so that one that breaks is tried again unseen", least=0
     )
     breaker_failures: int = key(5, "so many failures in a row open a circuit; 0 never does", least=0)
-    breaker_share_percent: int = key(60, "if so many of the last tries failed too", least=0, most=100)
-    breaker_window_s: float = key(10.0, "which are the last: those begun since then", least=0.1)
+    breaker_share_percent: int = key(90, "if so many of the last tries failed too", least=0, most=100)
+    breaker_window_s: float = key(10.0, "which are the last", least=0.1)
+    breaker_run: int = key(20, "or if the run is as long as this, whatever was before it; 0 never", least=0)
     breaker_open_s: float = key(60.0, "how long it stays open, doubled each time it opens again", least=0.1)
     breaker_open_max_s: float = key(300.0, "and at most", least=0.1)
     slow_first_token_s: float = key(

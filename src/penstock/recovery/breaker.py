@@ -2,7 +2,7 @@
 
 | state | a call | leads to |
 |---|---|---|
-| closed | goes | open, after so many failures in a row, if so large a share of the last tries failed too |
+| closed | goes | open, after so many failures in a row, if nearly all of the last tries failed, or after a longer run |
 | open | does not go | half-open, once its time is over: `open_s`, doubled with each opening up to `open_max_s` |
 | half-open | goes if it is the only one, as a probe | closed where the probe succeeds; open again where it fails |
 
@@ -28,35 +28,50 @@ class Verdict(Enum):
 
 
 class _Evidence:
-    """What came of the last tries: failures in a row, and counts by second."""
+    """The tries begun and those failed, by second, and the failures in a row.
 
-    __slots__ = ("failures", "in_a_row", "second", "tries")
+    A failure counts when it is known, a try when it begins: failures are often known long before a success would be,
+    and what only counts the ends sees nothing but failures at first.
+    """
+
+    __slots__ = ("_begun", "_failed", "_run_began", "_second", "_total", "_total_before_run", "in_a_row")
 
     def __init__(self) -> None:
         self.in_a_row = 0
-        self.second = 0
-        self.tries: dict[int, int] = {}
-        self.failures: dict[int, int] = {}
+        self._run_began = 0.0
+        self._total = self._total_before_run = 0
+        self._second = 0
+        self._begun: dict[int, int] = {}
+        self._failed: dict[int, int] = {}
 
-    def note(self, now: float, window_s: float, *, is_failure: bool) -> None:
+    def began(self, now: float, window_s: float) -> None:
         second = int(now)
-        if second != self.second:
-            self.second = second
-            oldest = now - window_s
-            for counts in (self.tries, self.failures):
-                for old in [at for at in counts if at + 1 <= oldest]:
+        if second != self._second:
+            self._second = second
+            for counts in (self._begun, self._failed):
+                for old in [at for at in counts if at + 1 <= now - window_s]:
                     del counts[old]
-        self.tries[second] = self.tries.get(second, 0) + 1
-        if is_failure:
-            self.in_a_row += 1
-            self.failures[second] = self.failures.get(second, 0) + 1
-        else:
+        self._begun[second] = self._begun.get(second, 0) + 1
+        self._total += 1
+
+    def failed(self, began: float, now: float) -> None:
+        if not self.in_a_row:
+            self._run_began, self._total_before_run = began, self._total - 1
+        self.in_a_row += 1
+        self._failed[int(now)] = self._failed.get(int(now), 0) + 1
+
+    def succeeded(self, began: float) -> None:
+        """What began before the run says nothing of the time since."""
+        if began >= self._run_began:
             self.in_a_row = 0
 
     def share(self) -> float:
-        """The failed share of the tries within the window."""
-        tries = sum(self.tries.values())
-        return sum(self.failures.values()) / tries if tries else 0.0
+        """The failures of the window, over the tries begun in it."""
+        return sum(self._failed.values()) / max(1, sum(self._begun.values()))
+
+    def run_share(self) -> float:
+        """The failures in a row, over the tries begun since the first of them."""
+        return self.in_a_row / max(1, self._total - self._total_before_run)
 
 
 class Breaker:
@@ -67,7 +82,14 @@ class Breaker:
         self._evidence: dict[str, _Evidence] = {}
 
     async def verdict(self, name: str, lease_s: float) -> Verdict:
-        """Whether a call may go. A probe must be followed by `succeeded`, `failed` or, within the lease, nothing."""
+        """Whether a try may go; it is taken to begin then. A probe must be followed by `succeeded`, `failed` or, within
+        the lease, nothing."""
+        verdict = await self._looked_up(name, lease_s)
+        if verdict is not Verdict.OPEN:
+            self._of(name).began(self._ports.clock.now(), self._config.breaker_window_s)
+        return verdict
+
+    async def _looked_up(self, name: str, lease_s: float) -> Verdict:
         try:
             circuit = await self._ports.circuits.find(name)
             if circuit is None:
@@ -80,6 +102,12 @@ class Breaker:
         except StoreFailed:
             return Verdict.CLOSED
 
+    def _of(self, name: str) -> _Evidence:
+        known = self._evidence.get(name)
+        if known is None:
+            known = self._evidence[name] = _Evidence()
+        return known
+
     async def opens_in_s(self, name: str) -> float:
         """How long until a call may go again."""
         try:
@@ -90,34 +118,35 @@ class Breaker:
             return 0.0
         return max(0.0, (max(circuit.until_us, circuit.probed_until_us) - self._ports.clock.wall_us()) / 1e6)
 
-    async def succeeded(self, name: str, verdict: Verdict) -> None:
-        evidence = self._evidence.get(name)
-        if evidence is None:
-            evidence = self._evidence[name] = _Evidence()
-        evidence.note(self._ports.clock.now(), self._config.breaker_window_s, is_failure=False)
+    async def succeeded(self, name: str, verdict: Verdict, began: float) -> None:
+        """A try succeeded that began then."""
+        self._of(name).succeeded(began)
         if verdict is Verdict.PROBE:
             try:
                 await self._ports.circuits.close(name)
             except StoreFailed:
                 return  # its lease runs out, and the next probe closes it
 
-    async def failed(self, name: str, verdict: Verdict) -> bool:
-        """A try failed. True where the circuit is open from now on."""
-        evidence = self._evidence.setdefault(name, _Evidence())
-        config = self._config
-        evidence.note(self._ports.clock.now(), config.breaker_window_s, is_failure=True)
-        if not config.breaker_failures:
-            return False
-        is_enough = (
-            evidence.in_a_row >= config.breaker_failures and evidence.share() * 100 >= config.breaker_share_percent
-        )
-        if verdict is not Verdict.PROBE and not is_enough:
+    async def failed(self, name: str, verdict: Verdict, began: float) -> bool:
+        """A try failed that began then. True where the circuit is open from now on."""
+        evidence = self._of(name)
+        evidence.failed(began, self._ports.clock.now())
+        if not self._config.breaker_failures or not (verdict is Verdict.PROBE or self._is_enough(evidence)):
             return False
         try:
             await self._open(name, verdict)
         except StoreFailed:
             return False
         return True
+
+    def _is_enough(self, evidence: _Evidence) -> bool:
+        """A busy upstream that dies has a window full of successes, which a long run outweighs."""
+        config, in_a_row = self._config, evidence.in_a_row
+        if in_a_row < config.breaker_failures:
+            return False
+        if evidence.share() * 100 >= config.breaker_share_percent:
+            return True
+        return 0 < config.breaker_run <= in_a_row and evidence.run_share() * 100 >= config.breaker_share_percent
 
     async def _open(self, name: str, verdict: Verdict) -> None:
         known = await self._ports.circuits.find(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..call import Call
 from ..config.schema import ResilienceConfig
 from ..errors import UpstreamFailed
@@ -19,6 +21,14 @@ _TRIED_BY_SDKS = frozenset({"spend_limit", "timeout"})
 _NOT_SENT = frozenset({"connect_failed", "connect_timeout", "closed"})
 
 
+class Count(NamedTuple):
+    """How many attempts the call has had, how many of them this candidate, and how many of those failed alike."""
+
+    attempts: int
+    tries: int
+    alike: int
+
+
 class Patience:
     """Full jitter below a doubling bound, the upstream's own wait first; within tries, deadline and budget."""
 
@@ -26,34 +36,36 @@ class Patience:
         self._config, self._ports = config, ports
 
     async def wait(
-        self, call: Call, tried: Tried, attempt: int, tries: int, deadline: float, *, has_next: bool
+        self, call: Call, tried: Tried, count: Count, deadline: float, *, has_next: bool
     ) -> tuple[float, str, bool]:
         """How long to wait before the next attempt, or why there is none and whether the caller should not try either.
 
-        `attempt` counts all attempts of the call so far, `tries` those of this candidate; `has_next`: another follows.
+        `has_next`: another candidate follows.
         """
         remedy = tried.remedy
         assert remedy is not None, "a good attempt needs no other"
-        tries_max = self._tries_max(call, remedy)
         if remedy.tries_max == 1:
             return 0.0, "that would not help", remedy.kind in _TRIED_BY_SDKS
         if isinstance(tried.failure, UpstreamFailed) and tried.failure.code not in _NOT_SENT and not _may_repeat(call):
             return 0.0, "it may have been done all the same", False
-        if attempt + _tried_before(call) >= tries_max:
-            return 0.0, f"{tries_max} tries are all it gets", attempt > 1
-        if has_next and tries >= self._config.tries_before_hop:
+        tries_max, before = self._tries_max(call, remedy), _tried_before(call)
+        if count.attempts + before >= tries_max:
+            return 0.0, f"{tries_max} tries are all it gets", count.attempts > 1
+        if count.alike + before >= remedy.tries_max:
+            return 0.0, f"{remedy.tries_max} tries are all that failure gets", True
+        if has_next and count.tries >= self._config.tries_before_hop:
             return 0.0, "another candidate follows", False
-        wait_s = self._wait_s(call, remedy, tried.asked_s, tries)
+        wait_s = self._wait_s(call, remedy, tried.asked_s, count.tries)
         if has_next and wait_s > self._config.hop_wait_s:
             return 0.0, f"another candidate is there before {wait_s:.0f} s are over", False
         if self._ports.clock.now() + wait_s + LEAST_S > deadline:
-            return 0.0, f"the {wait_s:.0f} s to wait are past its deadline", attempt > 1
+            return 0.0, f"the {wait_s:.0f} s to wait are past its deadline", count.attempts > 1
         if not await self._ports.retries.take():
             return 0.0, "the retry budget is empty, as in an outage", True
         return wait_s, "", False
 
     def _tries_max(self, call: Call, remedy: Remedy) -> int:
-        most = min(remedy.tries_max, self._config.tries_max, call.tries_max or self._config.tries_max)
+        most = min(self._config.tries_max, call.tries_max or self._config.tries_max)
         is_incident = remedy.is_outage and self._ports.status.incident() is not None
         return min(most, INCIDENT_TRIES) if is_incident else most
 

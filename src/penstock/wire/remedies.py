@@ -1,8 +1,8 @@
 """What a failed attempt calls for: whose fault it is, how often trying again is worth it, and from which wait on.
 
 One table for answers, errors within streams and broken connections. Kinds of answers are those of `faults.kind`; the
-numbers follow the API's guidance (docs.claude.com, errors; rate limits) and the bounds of the retry requirements: five
-retries for what passes by itself, two for what may, none for what will not.
+numbers follow the API's guidance (docs.claude.com, errors; rate limits): many retries for what passes by itself, two
+for what may, none for what will not.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Remedy(msgspec.Struct, frozen=True):
 _ANSWERS = {
     remedy.kind: remedy
     for remedy in (
-        Remedy("overloaded", "upstream", 6, is_outage=True),
-        Remedy("rate_limit", "operator", 6),
-        Remedy("ramp_limit", "operator", 6, wait_s=5.0),
+        Remedy("overloaded", "upstream", 7, is_outage=True),
+        Remedy("rate_limit", "operator", 7),
+        Remedy("ramp_limit", "operator", 7, wait_s=5.0),
         Remedy("over_limit", "caller", 1),
         Remedy("spend_limit", "operator", 1),
         Remedy("api", "upstream", 3, is_outage=True),

@@ -71,24 +71,24 @@ def test_what_passes_by_itself_is_tried_until_it_has_passed(drive: Drive) -> Non
     assert record.wait_us == round(took_s * 1e6) or abs(record.wait_us - took_s * 1e6) < 5
 
 
-def test_the_sixth_failure_is_the_callers_byte_for_byte(drive: Drive) -> None:
+def test_the_seventh_failure_is_the_callers_byte_for_byte(drive: Drive) -> None:
     played, _ = tried(drive, answers(529, OVERLOADED, x_kept="yes"))
-    assert len(played.onward) == 6 and played.body == OVERLOADED
+    assert len(played.onward) == 7 and played.body == OVERLOADED
     assert played.reply is not None and played.reply.status == 529
     assert (b"x-kept", b"yes") in played.reply.headers
     assert dict(played.reply.headers)[b"x-should-retry"] == b"false", "its SDK is not to start over"
-    assert played.fact(Stopped).reason == "6 tries are all it gets"
+    assert played.fact(Stopped).reason == "7 tries are all it gets"
 
 
 def test_waits_double_and_are_jittered_over_their_whole_width(drive: Drive) -> None:
-    seen: list[list[float]] = [[] for _ in range(5)]
+    seen: list[list[float]] = [[] for _ in range(6)]
     for seed in range(60):
         own = ports(world=World(seed))
         layer = Resilience(ResilienceConfig(wait_max_s=4.0, breaker_failures=0), own)
         played = play(drive, layer, a_call(), sequence(answers(529, OVERLOADED)))
         for place, wait_s in zip(seen, waits(played), strict=True):
             place.append(wait_s)
-    for place, most in zip(seen, (1.0, 2.0, 4.0, 4.0, 4.0), strict=True):
+    for place, most in zip(seen, (1.0, 2.0, 4.0, 4.0, 4.0, 4.0), strict=True):
         assert max(place) <= most and max(place) > 0.8 * most and min(place) < 0.2 * most
 
 
@@ -157,10 +157,10 @@ def test_an_empty_budget_leaves_one_attempt_for_each_call_until_successes_refill
 def test_what_the_sdk_tried_before_counts_in(drive: Drive) -> None:
     call = a_call(headers=((b"x-stainless-retry-count", b"2"),))
     played, _ = tried(drive, answers(529, OVERLOADED), call=call)
-    assert len(played.onward) == 4
+    assert len(played.onward) == 5
 
 
-@pytest.mark.parametrize(("tries_max", "attempts"), [(1, 1), (2, 2), (50, 6)])
+@pytest.mark.parametrize(("tries_max", "attempts"), [(1, 1), (2, 2), (50, 7)])
 def test_the_callers_own_limit_holds(drive: Drive, tries_max: int, attempts: int) -> None:
     played, _ = tried(drive, answers(529, OVERLOADED), call=replace(a_call(), tries_max=tries_max))
     assert len(played.onward) == attempts
@@ -193,4 +193,4 @@ def test_facts_say_what_was_done_and_why_no_more(drive: Drive) -> None:
     played, _ = tried(drive, answers(529, OVERLOADED))
     told = [fact.told() for fact in played.trail]
     assert told[0].startswith("Attempt 1 failed (overloaded); tried again after ")
-    assert told[-1] == "Attempt 6 failed (overloaded); not tried again: 6 tries are all it gets."
+    assert told[-1] == "Attempt 7 failed (overloaded); not tried again: 7 tries are all it gets."

@@ -7,6 +7,8 @@ skip and hop is on the trail.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from msgspec.structs import replace
 
 from ...call import Call, Candidate, Fact
@@ -18,7 +20,7 @@ from ...record import Record
 from ...recovery.attempts import LEAST_S, Attempts, Tried, lost
 from ...recovery.breaker import Breaker, Verdict
 from ...recovery.hop import fitted
-from ...recovery.patience import Patience
+from ...recovery.patience import Count, Patience
 from ...recovery.substitute import substitute
 from ...reply import Reply
 
@@ -118,7 +120,7 @@ class Resilience:
         self, call: Call, onward: Next, named: str, verdict: Verdict, attempt: int, deadline: float, *, has_next: bool
     ) -> tuple[Tried, int]:
         """Ask one candidate as often as is worth it. The last attempt, and how many there were so far."""
-        tries = 0
+        tries, kinds = 0, Counter[str]()
         while True:
             attempt, tries = attempt + 1, tries + 1
             began = self._ports.clock.now()
@@ -127,9 +129,9 @@ class Resilience:
             await self._note(call, tried, named, verdict, began)
             if tried.remedy is None:
                 return tried, attempt
-            wait_s, reason, is_spent = await self._patience.wait(
-                call, tried, attempt, tries, deadline, has_next=has_next
-            )
+            kinds[tried.remedy.kind] += 1
+            count = Count(attempt, tries, kinds[tried.remedy.kind])
+            wait_s, reason, is_spent = await self._patience.wait(call, tried, count, deadline, has_next=has_next)
             if not reason:
                 call.trail.append(Retried(tried.remedy.kind, attempt, round(wait_s * 1_000_000)))
                 try:
@@ -159,10 +161,10 @@ class Resilience:
         remedy, slow_s = tried.remedy, self._config.slow_first_token_s
         is_slow = slow_s > 0 and self._ports.clock.now() - began > slow_s
         if (remedy is not None and remedy.is_outage) or (remedy is None and is_slow):
-            if await self._breaker.failed(named, verdict):
+            if await self._breaker.failed(named, verdict, began):
                 call.trail.append(Tripped(named))
         elif remedy is None:
-            await self._breaker.succeeded(named, verdict)
+            await self._breaker.succeeded(named, verdict, began)
         if remedy is None:
             await self._ports.retries.succeeded()
 
