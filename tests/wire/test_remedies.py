@@ -26,7 +26,7 @@ TOO_FAST = "This request would exceed your organization's rate limit of 30,000 i
             b"true",
             "rate_limit",
             "operator",
-            6,
+            7,
         ),
         (429, "rate_limit_error", "ramp_limit_exceeded", "…", None, "ramp_limit", "operator", 7),
         (429, "rate_limit_error", "enforced_spend_limit_reached", "…", None, "spend_limit", "operator", 1),
