@@ -124,6 +124,22 @@ def test_a_stream_that_said_error_failed_whether_it_is_read_to_its_end_or_closed
     assert [watch.endings[0].kind for watch in (read, closed)] == ["failed", "failed"]
 
 
+def test_an_event_without_end_is_cut_off_and_the_stream_ends_in_an_error(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock.wire.sse.EVENT_BYTES_MAX", 2000)
+    source, watch = Body((STREAM[0], b"event: content_block_delta\ndata: ", *[b"x" * 500] * 10)), Watch()
+    got: list[bytes] = []
+
+    async def scene() -> None:
+        async for chunk in stream(source).tap(watch):
+            got.append(chunk)
+
+    drive(scene())
+    assert b"".join(got).count(b"x" * 500) == 3 and got[-1].startswith(b"\nevent: ping\n\nevent: error\n")
+    assert watch.endings[0].kind == "failed" and source.closed >= 1
+
+
 def test_one_failing_tap_does_not_silence_the_others(drive: Drive) -> None:
     first, failing, last = Watch(), Watch(fails=True), Watch()
     reply = stream(Whole(STREAM)).tap(first).tap(failing).tap(last)

@@ -14,7 +14,7 @@ from typing import Literal, Protocol, Self
 import msgspec
 
 from .errors import PenstockError, UpstreamFailed, error_body
-from .wire.messages import Answer, Reading
+from .wire.messages import Answer, Reading, Unreadable
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -151,7 +151,12 @@ class Reply:
             raise
         if chunk is None:
             return False
-        self.reading.feed(chunk)
+        try:
+            self.reading.feed(chunk)
+        except Unreadable as fault:
+            error = await self._given_up(fault)
+            self._source = _Over(error)
+            raise error from fault
         self._ahead.append(chunk)
         return True
 
@@ -177,6 +182,7 @@ class Reply:
             else:
                 try:
                     chunk = await self._source.__anext__()
+                    self.reading.feed(chunk)
                 except StopAsyncIteration:
                     await self._finish()
                     if self._tail:
@@ -187,16 +193,25 @@ class Reply:
                     if self._tail:
                         return self._tail
                     raise
+                except Unreadable as fault:
+                    failure = await self._given_up(fault)
+                    await self._finish(failure)
+                    if self._tail:
+                        return self._tail
+                    raise failure from fault
                 except BaseException as error:  # the reader is being cancelled, or the source has a bug
                     await self._abandon(error)
                     raise
-                self.reading.feed(chunk)
             for tap in self._taps:
                 tap.saw(chunk)
             if self._gate is not None:
                 chunk = self._gate.passed(chunk)
             if chunk:
                 return chunk
+
+    async def _given_up(self, fault: Unreadable) -> UpstreamFailed:
+        await self._source.aclose()
+        return UpstreamFailed(str(fault), code="bad_answer", fix="Retry the call.")
 
     async def read(self) -> bytes:
         """The whole body. Raises UpstreamFailed where it ended early and nothing in it could say so."""

@@ -79,6 +79,10 @@ class Malformed(ValueError):
     """A body is not a JSON object. The message says what is wrong, and at which byte where that is known."""
 
 
+class Unreadable(ValueError):
+    """An answer is not one that can be followed. The message says why, as a sentence."""
+
+
 class Metadata(msgspec.Struct, frozen=True):
     user_id: str | None = None
 

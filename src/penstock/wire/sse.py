@@ -10,7 +10,7 @@ import msgspec
 
 from . import lenient
 from .answers import WireError, WireMessage, WireUsage, merged, note_error, note_message
-from .messages import Answer, Usage
+from .messages import Answer, Unreadable, Usage
 from .models import bytes_per_token
 
 _DELTA = b"event: content_block_delta\ndata: "
@@ -22,6 +22,9 @@ DELTA_OVERHEAD_BYTES = 123
 
 #: A delta longer than this is looked at, because it may be one that is no output.
 _DELTA_BYTES_MAX = 320
+
+#: An event larger than this is none of the API's, whose whole answers are smaller; to gather it would fill the memory.
+EVENT_BYTES_MAX = 33_554_432
 
 #: Deltas that are no output tokens: signatures, and the text of citations, which is not charged.
 _NO_OUTPUT = (b'"signature_delta"', b'"citations_delta"')
@@ -150,6 +153,8 @@ class StreamReading:
             chunk = self._with_lf(chunk)
         carry = self._carry
         if carry:
+            if len(carry) + len(chunk) > EVENT_BYTES_MAX:
+                raise Unreadable(f"One event of the answer is larger than {EVENT_BYTES_MAX:,} bytes.")
             scanned = max(0, len(carry) - 1)
             carry += chunk
             end = carry.rfind(b"\n\n", scanned)
