@@ -154,9 +154,9 @@ class Reply:
         try:
             self.reading.feed(chunk)
         except Unreadable as fault:
-            error = await self._given_up(fault)
-            self._source = _Over(error)
-            raise error from fault
+            failure = await self._given_up(fault)
+            self._source = _Over(failure)
+            raise failure from fault
         self._ahead.append(chunk)
         return True
 
