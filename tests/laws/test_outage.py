@@ -49,7 +49,7 @@ def test_thirty_percent_of_failures_and_some_resets_cost_one_call_in_a_thousand(
 
 def test_a_steady_third_of_failures_opens_no_circuit() -> None:
     for seed in range(20):
-        for over_s in (2.0, 60.0, 900.0):
+        for over_s in (0.0, 2.0, 60.0, 900.0):
             ours = outage(seed, faults=Faults(overloaded=0.3), count=600, over_s=over_s)
             assert not [one for one in ours.calls if one.code == "circuit_open"], (seed, over_s)
 

@@ -13,6 +13,7 @@ What only tells of the caller (400, 401, 413, refusals, rate limits) is no evide
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 from ..config.schema import ResilienceConfig
 from ..errors import StoreFailed
@@ -27,24 +28,30 @@ class Verdict(Enum):
     OPEN = "open"
 
 
+class Permit(NamedTuple):
+    """The verdict on one try, and its number among those of its circuit."""
+
+    verdict: Verdict
+    number: int = 0
+
+
 class _Evidence:
     """The tries begun and those failed, by second, and the failures in a row.
 
     A failure counts when it is known, a try when it begins: failures are often known long before a success would be,
-    and what only counts the ends sees nothing but failures at first.
+    and what only counts the ends sees nothing but failures at first. A run begins with a try, and is of those begun
+    after it: how those before it ended says nothing of the time since.
     """
 
-    __slots__ = ("_begun", "_failed", "_run_began", "_second", "_total", "_total_before_run", "in_a_row")
+    __slots__ = ("_begun", "_failed", "_run", "_run_from", "_second", "_total", "in_a_row")
 
     def __init__(self) -> None:
-        self.in_a_row = 0
-        self._run_began = 0.0
-        self._total = self._total_before_run = 0
-        self._second = 0
+        self.in_a_row = self._run = self._run_from = 0
+        self._total = self._second = 0
         self._begun: dict[int, int] = {}
         self._failed: dict[int, int] = {}
 
-    def began(self, now: float, window_s: float) -> None:
+    def began(self, now: float, window_s: float) -> int:
         second = int(now)
         if second != self._second:
             self._second = second
@@ -53,25 +60,28 @@ class _Evidence:
                     del counts[old]
         self._begun[second] = self._begun.get(second, 0) + 1
         self._total += 1
+        return self._total
 
-    def failed(self, began: float, now: float) -> None:
-        if not self.in_a_row:
-            self._run_began, self._total_before_run = began, self._total - 1
-        self.in_a_row += 1
+    def failed(self, number: int, now: float) -> None:
         self._failed[int(now)] = self._failed.get(int(now), 0) + 1
+        self.in_a_row += 1
+        if not self._run:
+            self._run_from = number
+        if number >= self._run_from:
+            self._run += 1
 
-    def succeeded(self, began: float) -> None:
-        """What began before the run says nothing of the time since."""
-        if began >= self._run_began:
-            self.in_a_row = 0
+    def succeeded(self, number: int) -> None:
+        self.in_a_row = 0
+        if number >= self._run_from:
+            self._run = 0
 
     def share(self) -> float:
         """The failures of the window, over the tries begun in it."""
         return sum(self._failed.values()) / max(1, sum(self._begun.values()))
 
-    def run_share(self) -> float:
-        """The failures in a row, over the tries begun since the first of them."""
-        return self.in_a_row / max(1, self._total - self._total_before_run)
+    def run(self) -> tuple[int, float]:
+        """How many tries of the run failed, and their share of those begun since it began."""
+        return self._run, self._run / max(1, self._total - self._run_from + 1)
 
 
 class Breaker:
@@ -81,15 +91,15 @@ class Breaker:
         self._config, self._ports = config, ports
         self._evidence: dict[str, _Evidence] = {}
 
-    async def verdict(self, name: str, lease_s: float) -> Verdict:
-        """Whether a try may go; it is taken to begin then. A probe must be followed by `succeeded`, `failed` or, within
-        the lease, nothing."""
-        verdict = await self._looked_up(name, lease_s)
-        if verdict is not Verdict.OPEN:
-            self._of(name).began(self._ports.clock.now(), self._config.breaker_window_s)
-        return verdict
+    async def permit(self, name: str, lease_s: float) -> Permit:
+        """Whether a try may go; it begins then. It must be followed by `succeeded`, `failed` or, where it tells nothing
+        of the upstream, neither: a probe's lease runs out."""
+        verdict = await self._verdict(name, lease_s)
+        if verdict is Verdict.OPEN:
+            return Permit(verdict)
+        return Permit(verdict, self._of(name).began(self._ports.clock.now(), self._config.breaker_window_s))
 
-    async def _looked_up(self, name: str, lease_s: float) -> Verdict:
+    async def _verdict(self, name: str, lease_s: float) -> Verdict:
         try:
             circuit = await self._ports.circuits.find(name)
             if circuit is None:
@@ -118,19 +128,18 @@ class Breaker:
             return 0.0
         return max(0.0, (max(circuit.until_us, circuit.probed_until_us) - self._ports.clock.wall_us()) / 1e6)
 
-    async def succeeded(self, name: str, verdict: Verdict, began: float) -> None:
-        """A try succeeded that began then."""
-        self._of(name).succeeded(began)
-        if verdict is Verdict.PROBE:
+    async def succeeded(self, name: str, permit: Permit) -> None:
+        self._of(name).succeeded(permit.number)
+        if permit.verdict is Verdict.PROBE:
             try:
                 await self._ports.circuits.close(name)
             except StoreFailed:
                 return  # its lease runs out, and the next probe closes it
 
-    async def failed(self, name: str, verdict: Verdict, began: float) -> bool:
-        """A try failed that began then. True where the circuit is open from now on."""
-        evidence = self._of(name)
-        evidence.failed(began, self._ports.clock.now())
+    async def failed(self, name: str, permit: Permit) -> bool:
+        """A try failed. True where the circuit is open from now on."""
+        evidence, verdict = self._of(name), permit.verdict
+        evidence.failed(permit.number, self._ports.clock.now())
         if not self._config.breaker_failures or not (verdict is Verdict.PROBE or self._is_enough(evidence)):
             return False
         try:
@@ -141,12 +150,11 @@ class Breaker:
 
     def _is_enough(self, evidence: _Evidence) -> bool:
         """A busy upstream that dies has a window full of successes, which a long run outweighs."""
-        config, in_a_row = self._config, evidence.in_a_row
-        if in_a_row < config.breaker_failures:
-            return False
-        if evidence.share() * 100 >= config.breaker_share_percent:
+        config, share = self._config, self._config.breaker_share_percent / 100
+        if evidence.in_a_row >= config.breaker_failures and evidence.share() >= share:
             return True
-        return 0 < config.breaker_run <= in_a_row and evidence.run_share() * 100 >= config.breaker_share_percent
+        length, run_share = evidence.run()
+        return 0 < config.breaker_run <= length and run_share >= share
 
     async def _open(self, name: str, verdict: Verdict) -> None:
         known = await self._ports.circuits.find(name)

@@ -190,7 +190,7 @@ class Simulator:
             entry.error_type, entry.error_code = problem.kind, problem.code
             fault = entry.fault = None
         self.books.enter(entry)
-        return answer, _watched(self._steps(answer, fault, served, dice), served, entry, answer)
+        return answer, _watched(self._steps(answer, fault, served, dice), served, entry, answer, self._clock)
 
     def _controlled(self, served: Served) -> tuple[Answer, Generator[Step, None, None]]:
         """Its own endpoints: not remembered, not in the books, and no request that seeded draws would count."""
@@ -223,7 +223,9 @@ class Simulator:
         return self.api.answer(served, entry, dice)
 
 
-def _watched(steps: Iterator[Step], served: Served, entry: Entry, answer: Answer) -> Generator[Step, None, None]:
+def _watched(
+    steps: Iterator[Step], served: Served, entry: Entry, answer: Answer, clock: Callable[[], float]
+) -> Generator[Step, None, None]:
     """The steps, with what became of them noted: when the answer begins, and once, when it is over."""
     sent, whole = 0, sum(map(len, answer.parts)) or 1
     has_ended = False
@@ -237,6 +239,7 @@ def _watched(steps: Iterator[Step], served: Served, entry: Entry, answer: Answer
                 sent += len(step.data)
         has_ended = True
     finally:
+        entry.took_s = clock() - entry.at_s
         served.ending = entry.ending = (entry.fault or "whole") if has_ended else "caller gone"
         answer.ended(min(1.0, sent / whole) if served.status else 0.0)
 

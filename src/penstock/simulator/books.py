@@ -14,11 +14,13 @@ from .accounts import Caller
 class Entry(msgspec.Struct, kw_only=True):
     """One request to the API, or one item of a batch. Times are Unix seconds, money is nano-dollars.
 
-    `output_tokens` are those made before the answer ended or its caller went; an early refusal costs nothing.
+    `took_s` is None while the answer is under way; `output_tokens` are those made before it ended or its caller went.
+    An early refusal costs nothing.
     """
 
     request_id: str
     at_s: float
+    took_s: float | None = None
     method: str
     path: str
     key_id: str | None = None

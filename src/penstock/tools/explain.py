@@ -7,17 +7,31 @@ from typing import Any
 
 import msgspec
 
-from ..call import Fact
+from ..call import Fact, Spent
+from ..layers.per_attempt.pacing import Paced
 from ..layers.per_attempt.transport import Answered, Broken
 from ..layers.per_call.identity import Identified
 from ..layers.per_call.ledger import Settled
+from ..layers.per_call.limits import Uncounted
+from ..layers.per_call.replay import Replayed, Unkept
+from ..layers.per_call.resilience import Retried, Skipped, Stopped, Tripped
 from ..layers.per_call.routing import Routed
 from ..record import Record
+from ..recovery.attempts import Hedged
+from ..recovery.hop import Hopped
+from ..recovery.substitute import Substituted
 from ..wire.messages import Usage
 from ..wire.prices import PriceBook, usd
 
 #: The facts a trail may hold, by the name they are stored under.
-FACTS: dict[str, type[Fact]] = {kind.__name__: kind for kind in (Identified, Routed, Answered, Broken, Settled)}
+FACTS: dict[str, type[Fact]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Identified, Routed, Uncounted, Replayed, Unkept),
+        *(Paced, Answered, Broken, Hedged, Retried, Stopped, Skipped, Tripped, Hopped, Substituted),
+        *(Spent, Settled),
+    )
+}
 
 _ENDINGS = {
     "complete": "It ended as it should",

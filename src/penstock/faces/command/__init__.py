@@ -13,7 +13,7 @@ import typer
 
 from ...errors import PenstockError
 from ...version import VERSION
-from . import config, explain, keys, report, serve, simulator
+from . import check, config, explain, keys, report, serve, simulator
 
 app = typer.Typer(
     name="penstock",
@@ -30,6 +30,7 @@ app.command("explain")(explain.explain)
 app.add_typer(simulator.app, name="simulator")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
+app.add_typer(check.app, name="check")
 
 
 def _tell_version(is_asked: bool) -> None:

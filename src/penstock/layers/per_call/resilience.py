@@ -18,7 +18,7 @@ from ...layer import Next
 from ...ports import Ports
 from ...record import Record
 from ...recovery.attempts import LEAST_S, Attempts, Tried, lost
-from ...recovery.breaker import Breaker, Verdict
+from ...recovery.breaker import Breaker, Permit, Verdict
 from ...recovery.hop import fitted
 from ...recovery.patience import Count, Patience
 from ...recovery.substitute import substitute
@@ -94,13 +94,13 @@ class Resilience:
             if passed is None:
                 continue
             named = _circuit(candidate, call)
-            verdict = await self._breaker.verdict(named, _lease_s(call))
-            if verdict is Verdict.OPEN:
+            permit = await self._breaker.permit(named, _lease_s(call))
+            if permit.verdict is Verdict.OPEN:
                 call.trail.append(Skipped(named, "its circuit is open"))
                 continue
             if tried is not None:
                 await lost(call, tried)
-            tried, attempt = await self._asked(passed, onward, named, verdict, attempt, deadline, has_next=place < last)
+            tried, attempt = await self._asked(passed, onward, named, permit, attempt, deadline, has_next=place < last)
             if tried.remedy is None and tried.reply is not None:
                 return tried.reply
             if tried.remedy is not None and not tried.remedy.may_hop:
@@ -117,7 +117,7 @@ class Resilience:
             return None
 
     async def _asked(
-        self, call: Call, onward: Next, named: str, verdict: Verdict, attempt: int, deadline: float, *, has_next: bool
+        self, call: Call, onward: Next, named: str, permit: Permit, attempt: int, deadline: float, *, has_next: bool
     ) -> tuple[Tried, int]:
         """Ask one candidate as often as is worth it. The last attempt, and how many there were so far."""
         tries, kinds = 0, Counter[str]()
@@ -126,7 +126,7 @@ class Resilience:
             began = self._ports.clock.now()
             passed = self._timed(call, deadline - began, is_first=attempt == 1, has_next=has_next)
             tried = await self._attempts.made(passed, onward, may_hedge=attempt == 1)
-            await self._note(call, tried, named, verdict, began)
+            await self._note(call, tried, named, permit, began)
             if tried.remedy is None:
                 return tried, attempt
             kinds[tried.remedy.kind] += 1
@@ -136,12 +136,12 @@ class Resilience:
                 call.trail.append(Retried(tried.remedy.kind, attempt, round(wait_s * 1_000_000)))
                 try:
                     await self._ports.clock.sleep(wait_s)
-                    verdict = await self._breaker.verdict(named, _lease_s(call))
+                    permit = await self._breaker.permit(named, _lease_s(call))
                 except BaseException:
                     await lost(call, tried)
                     raise
                 reason, is_spent = "its circuit has opened meanwhile", True
-                if verdict is not Verdict.OPEN:
+                if permit.verdict is not Verdict.OPEN:
                     await lost(call, tried)
                     continue
             call.trail.append(Stopped(tried.remedy.kind, attempt, reason, is_spent))
@@ -156,15 +156,15 @@ class Resilience:
         timeouts = replace(own, total_s=max(left_s, LEAST_S), first_byte_s=max(first_byte_s, LEAST_S))
         return replace(call, timeouts=timeouts)
 
-    async def _note(self, call: Call, tried: Tried, named: str, verdict: Verdict, began: float) -> None:
+    async def _note(self, call: Call, tried: Tried, named: str, permit: Permit, began: float) -> None:
         """What the attempt says of the upstream's health, for the circuit and for the budget."""
         remedy, slow_s = tried.remedy, self._config.slow_first_token_s
         is_slow = slow_s > 0 and self._ports.clock.now() - began > slow_s
         if (remedy is not None and remedy.is_outage) or (remedy is None and is_slow):
-            if await self._breaker.failed(named, verdict, began):
+            if await self._breaker.failed(named, permit):
                 call.trail.append(Tripped(named))
         elif remedy is None:
-            await self._breaker.succeeded(named, verdict, began)
+            await self._breaker.succeeded(named, permit)
         if remedy is None:
             await self._ports.retries.succeeded()
 

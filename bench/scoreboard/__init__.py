@@ -1,0 +1,1 @@
+"""The reliability scoreboard: what becomes of calls while an upstream misbehaves, for Penstock and for the bare SDK."""
