@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCE := $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: setup run test quick format clients bench clean help
+.PHONY: setup run test quick format clients bench scoreboard clean help
 
 help:            ## Say what there is to make
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ clients: setup   ## Try clients no one here wrote, by base URL alone (needs Node
 
 bench: setup     ## Measure; see docs/benchmarks.md
 	@$(BIN)/python -m bench $(ARGS)
+
+scoreboard: setup ## Break the upstream on purpose, and count; see docs/scoreboard.md
+	@$(BIN)/python -m bench.scoreboard $(ARGS)
 
 clean:           ## Remove what was built
 	rm -rf $(VENV) .cache dist build

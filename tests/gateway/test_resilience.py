@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from gateways import gateway
-from penstock.simulator import running
+from penstock.simulator import Limits, running
 from script import HELLO
 
 QUICK = "[resilience]\nwait_first_s = 0.01\n"
@@ -123,6 +123,29 @@ def status_page(name: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}/api/v2/summary.json"
     finally:
         server.shutdown()
+
+
+def test_with_an_admin_key_the_limits_are_known_before_the_first_answer() -> None:
+    limits = Limits(requests=3, input_tokens=10**6, output_tokens=10**6, is_enforced=True)
+    with running(seed=1, limits=limits) as sim:
+        config = (
+            f'[upstreams.first]\nkind = "compatible"\nurl = "{sim.url}"\nkeys = ["env:KEY"]\nadmin_key = "env:ADMIN"\n'
+            "[pacing]\nwait_max_s = 0\n"
+        )
+        with gateway(None, config=config, KEY=sim.key or "", ADMIN=sim.admin_key) as process:
+            ends = time.monotonic() + 10
+            while not any("rate_limits" in served.path and served.ending for served in sim.requests):
+                assert time.monotonic() < ends, "never asked"
+                time.sleep(0.02)
+            with anthropic.Anthropic(base_url=process.url, api_key=process.key, max_retries=0) as client:
+                said = []
+                for _ in range(5):
+                    try:
+                        said.append(client.messages.create(**HELLO).stop_reason)
+                    except anthropic.RateLimitError as error:
+                        said.append(str(error.body["error"]["details"]["error_code"]))  # type: ignore[index, call-overload]
+        assert said == ["end_turn"] * 3 + ["upstream_busy"] * 2
+        assert not [entry for entry in sim.books if entry.status == 429]
 
 
 def test_an_incident_is_seen_and_makes_tries_few() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from penstock.ports import Demand, Turn
 from penstock.ports.simulated import World
 from penstock.stores.paces import Paces
-from penstock.wire.limits import Shown, group, shown
+from penstock.wire.limits import Shown, group, listed, shown
 
 
 class Clock(World):
@@ -31,6 +32,28 @@ def enter(paces: Paces, limits: dict[str, float] | None = None, **more: object) 
 def test_without_known_limits_every_turn_comes_at_once() -> None:
     paces = Paces(Clock(0))
     assert all(enter(paces).has_come for _ in range(500))
+
+
+def test_what_the_upstream_lists_is_kept_to_before_any_answer_and_the_config_may_say_less() -> None:
+    paces = Paces(Clock(0))
+    paces.tell("anthropic", {"opus-5": {"requests": 3.0}})
+    assert [enter(paces).has_come for _ in range(5)] == [True, True, True, False, False]
+    paces = Paces(Clock(0))
+    assert enter(paces, {"requests": 2.0}).has_come
+    paces.tell("anthropic", {"opus-5": {"requests": 50.0}})
+    assert [enter(paces, {"requests": 2.0}).has_come for _ in range(2)] == [True, False]
+
+
+def test_listed_limits_go_by_the_groups_that_share_them() -> None:
+    body = (
+        b'{"data":[{"type":"rate_limit","group_type":"model_group","models":["claude-opus-4-5","claude-opus-4-1"],'
+        b'"limits":[{"type":"requests_per_minute","value":50},{"type":"input_tokens_per_minute","value":9},'
+        b'{"type":"input_tokens_per_minute_cache_aware","value":30000},{"type":"of_another_kind","value":1}]},'
+        b'{"group_type":"files","models":null,"limits":[{"type":"requests_per_minute","value":5}]}],"has_more":false}'
+    )
+    assert listed(body) == {"opus-4": {"requests": 50.0, "input-tokens": 30_000.0}}
+    with pytest.raises(msgspec.DecodeError):
+        listed(b"<html>")
 
 
 def test_what_an_answer_shows_is_kept_to_from_then_on() -> None:

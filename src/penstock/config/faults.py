@@ -47,6 +47,10 @@ def of_keys(references: tuple[str, ...]) -> Fault | None:
     return None
 
 
+def of_key(reference: str | None) -> Fault | None:
+    return None if reference is None else fault_of_reference(reference)
+
+
 def of_ledger(place: str) -> Fault | None:
     return _of_store(place, DATABASE)
 

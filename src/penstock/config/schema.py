@@ -42,6 +42,11 @@ class UpstreamConfig(Section):
         "`keys_required` is false",
         fault=faults.of_keys,
     )
+    admin_key: str | None = key(
+        None,
+        "an Admin API key, by reference: the gateway then asks hourly what the limits of its `keys` are",
+        fault=faults.of_key,
+    )
     weight: int = key(1, "its share of the conversations, where `routing.among` names it", least=1, most=1000)
     concurrency_max: int = key(0, "how many calls each key may have under way at once; 0 for no limit", least=0)
     requests_per_minute: int = key(0, "its limit for each key and group of models; 0 to learn it from answers", least=0)

@@ -105,7 +105,12 @@ def routes(loaded: Loaded, *, no_key: Secret | None, is_client: bool = False) ->
             for place, key in enumerate(keys)
         )
     files = {entry.removeprefix("static:") for entry in entries if entry.startswith("static:")}
-    return Routes(targets, {file: _text(loaded, file) for file in files})
+    admins = {
+        name: Target(name, upstream.address, loaded.secrets.resolve(upstream.admin_key))
+        for name, upstream in config.upstreams.items()
+        if upstream.admin_key is not None and not is_client
+    }
+    return Routes(targets, {file: _text(loaded, file) for file in files}, admins)
 
 
 def _envelope(name: str, upstream: UpstreamConfig, key: Secret | None) -> Envelope | None:

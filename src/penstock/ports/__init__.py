@@ -229,6 +229,10 @@ class Paces(Protocol):
         """What an answer says it used, uncached input and output, instead of the estimate."""
         ...
 
+    def tell(self, target: str, limits: Mapping[str, Mapping[str, float]]) -> None:
+        """The limits per minute of a target, by group of models and kind, as the upstream lists them."""
+        ...
+
     def limit(self, target: str, *, concurrency_max: int) -> None:
         """Let no more calls be under way at a target; 0 for no limit."""
         ...

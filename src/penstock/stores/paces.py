@@ -52,6 +52,7 @@ class _Scope:
 
     def __init__(self, target: str, known: Mapping[str, float]) -> None:
         self.target, self.known = target, known
+        self.told: Mapping[str, float] = {}
         self.buckets: dict[str, _Bucket] = {}
         self.closed_until = 0.0
         self.lanes: dict[str, list[tuple[float, int, Turn]]] = {"interactive": [], "background": []}
@@ -76,8 +77,20 @@ class Paces:
         self._scopes: dict[str, _Scope] = {}
         self._targets: dict[str, int] = {}
         self._places: dict[str, int] = {}
+        self._told: dict[str, Mapping[str, float]] = {}
         self._lock = threading.Lock()
         self._count = 0
+
+    def tell(self, target: str, limits: Mapping[str, Mapping[str, float]]) -> None:
+        """The limits per minute of a target, by group of models and kind, as the upstream lists them."""
+        now = self._clock.now()
+        with self._lock:
+            for group, told in limits.items():
+                self._told[f"{target} {group}"] = told
+                scope = self._scopes.get(f"{target} {group}")
+                if scope is not None:
+                    scope.told = told
+                    self._open(scope, now)
 
     def limit(self, target: str, *, concurrency_max: int) -> None:
         """Let no more calls be under way at a target; 0 for no limit."""
@@ -197,10 +210,24 @@ class Paces:
         scope = self._scopes.get(name)
         if scope is None:
             scope = self._scopes[name] = _Scope(target, known)
-            scope.buckets = {kind: _Bucket(limit * self._share, now) for kind, limit in known.items() if limit}
+            scope.told = self._told.get(name, {})
+            self._open(scope, now)
             if self._ramp_percent:
                 self._hold_growth(scope, now, self._ramp_percent, float("inf"))
         return scope
+
+    def _open(self, scope: _Scope, now: float) -> None:
+        """Buckets for what is known without an answer: the lower of what the config and the upstream say."""
+        for kind in PRECISION:
+            limits = [limit for limit in (scope.known.get(kind, 0.0), scope.told.get(kind, 0.0)) if limit]
+            if not limits:
+                continue
+            limit, bucket = min(limits) * self._share, scope.buckets.get(kind)
+            if bucket is None:
+                scope.buckets[kind] = _Bucket(limit, now)
+            else:
+                bucket.refill(now)
+                bucket.limit, bucket.left = limit, min(bucket.left, limit)
 
     def _queue(self, scope: _Scope, turn: Turn, tenant: str) -> None:
         start = max(scope.virtual, scope.finished.get(tenant, 0.0))

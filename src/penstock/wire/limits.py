@@ -17,6 +17,28 @@ _KINDS = ("requests", "input-tokens", "output-tokens")
 PRECISION = {"requests": 0.0, "input-tokens": 500.0, "output-tokens": 500.0}
 
 
+#: What the Rate Limits API calls the kinds. Where it gives both counts of input, the one without cache reads is ours.
+_LISTED = {
+    "requests_per_minute": "requests",
+    "input_tokens_per_minute_cache_aware": "input-tokens",
+    "output_tokens_per_minute": "output-tokens",
+}
+
+
+class _Limit(msgspec.Struct):
+    type: str = ""
+    value: float | None = None
+
+
+class _Group(msgspec.Struct):
+    models: list[str] | None = None
+    limits: list[_Limit] = []
+
+
+class _Page(msgspec.Struct):
+    data: list[_Group]
+
+
 class Shown(msgspec.Struct, frozen=True):
     """A limit per minute, and what is left of it."""
 
@@ -37,6 +59,19 @@ def shown(fields: dict[bytes, bytes]) -> dict[str, Shown]:
             continue
         if 0 < limit < 1e12 and 0 <= left <= limit:
             found[kind] = Shown(limit, left)
+    return found
+
+
+def listed(body: bytes) -> dict[str, dict[str, float]]:
+    """Limits per minute by group of models and kind, from `GET /v1/organizations/rate_limits`.
+
+    Raises msgspec.DecodeError where it is no such answer.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for entry in msgspec.json.decode(body, type=_Page).data:
+        limits = {_LISTED[one.type]: one.value for one in entry.limits if one.type in _LISTED and one.value}
+        for model in entry.models or ():
+            found.setdefault(group(model), {}).update(limits)
     return found
 
 

@@ -22,6 +22,7 @@ from ...stores.keys import LoopKeyCache
 from ...stores.memory import MemoryKeys, MemoryStatus
 from ...stores.sqlite import SqliteLedger
 from .. import compose
+from .allowances import keep_told
 from .api import Api
 from .app import Gateway
 from .limits import ServerLimits
@@ -41,7 +42,7 @@ class House:
     """
 
     def __init__(self, config: Config, routes: Routes, reread: Callable[[], tuple[Config, Routes]]) -> None:
-        self.config, self._reread = config, reread
+        self.config, self._routes, self._reread = config, routes, reread
         clock, self._chance = LoopClock(), SystemChance()
         self._ledger = compose.ledger(config, clock)
         if isinstance(self._ledger, SqliteLedger):
@@ -96,14 +97,15 @@ class House:
         gc.collect()
         gc.freeze()  # what the start made stays; the collector need not walk it again and again
         gc.set_threshold(10_000, 20, 20)
-        watching = None
+        beside = [keep_told(lambda: self._routes, self._ports.paces, self._upstream, self._ports.clock)]
         if has_page(self.config):
-            watching = asyncio.ensure_future(watch(self.config, self._status, self._upstream, self._ports.clock))
+            beside.append(watch(self.config, self._status, self._upstream, self._ports.clock))
+        tasks = [asyncio.ensure_future(one) for one in beside]
         try:
             await server.run()
         finally:
-            if watching is not None:
-                watching.cancel()
+            for task in tasks:
+                task.cancel()
             await self._upstream.aclose()
             await asyncio.to_thread(self._close)
 
@@ -136,7 +138,7 @@ class House:
         config = replace(config, **kept, transport=replace(config.transport, backend=self.config.transport.backend))
         core = build(config, self._ports, routes, compose.price_book(config))
         self.gateway.swap(core, compose.timeouts(config), drains_on_hangup=config.transport.on_hangup == "drain")
-        self.config = config
+        self.config, self._routes = config, routes
         log.info("reloaded")
 
 

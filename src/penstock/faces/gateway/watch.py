@@ -5,19 +5,17 @@ from __future__ import annotations
 import logging
 from urllib.parse import urlsplit
 
-from ...call import Timeouts
 from ...config.schema import Config
 from ...errors import UpstreamFailed
-from ...ports import Clock, Outgoing, Upstream
+from ...ports import Clock, Upstream
 from ...stores.memory import MemoryStatus
 from ...wire.status import incident
+from .fetch import fetched
 
 log = logging.getLogger("penstock.gateway.status")
 
 #: What was seen is believed this many looks long where the page cannot be had.
 _BELIEVED = 10
-_BYTES_MAX = 4 << 20
-_TIMEOUTS = Timeouts(connect_s=5, first_byte_s=10, idle_s=10, total_s=20)
 
 
 def has_page(config: Config) -> bool:
@@ -29,10 +27,11 @@ def has_page(config: Config) -> bool:
 
 async def watch(config: Config, status: MemoryStatus, upstream: Upstream, clock: Clock) -> None:
     """Until cancelled: fetch, read, tell `status`. Nothing that goes wrong here is the calls' business."""
-    missed = 0
+    parts, missed = urlsplit(config.status.url), 0
+    origin = f"{parts.scheme}://{parts.netloc}"
     while True:
         try:
-            seen = incident(await _fetched(config.status.url, upstream))
+            seen = incident(await fetched(upstream, origin, parts.path or "/"))
         except (UpstreamFailed, ValueError) as error:
             missed += 1
             if missed == _BELIEVED:
@@ -44,22 +43,3 @@ async def watch(config: Config, status: MemoryStatus, upstream: Upstream, clock:
                 log.warning("the provider reports: %s", seen) if seen else log.info("the provider's incident is over")
             status.known = seen
         await clock.sleep(config.status.every_s)
-
-
-async def _fetched(url: str, upstream: Upstream) -> bytes:
-    """The page. Raises UpstreamFailed, ValueError."""
-    parts = urlsplit(url)
-    headers = ((b"accept", b"application/json"), (b"user-agent", b"penstock"))
-    request = Outgoing("GET", f"{parts.scheme}://{parts.netloc}", parts.path or "/", headers, b"", _TIMEOUTS)
-    incoming = await upstream.send(request)
-    body = b""
-    try:
-        while len(body) <= _BYTES_MAX:
-            body += await incoming.source.__anext__()
-    except StopAsyncIteration:
-        pass
-    finally:
-        await incoming.source.aclose()
-    if incoming.status != 200:
-        raise ValueError(f"its answer has status {incoming.status}")
-    return body

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -35,10 +35,14 @@ class Routed(Fact, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """What plans are made of: the targets of each upstream, one for each key, and the texts that `static:` names."""
+    """What plans are made of: the targets of each upstream, one for each key, and the texts that `static:` names.
+
+    `admins` are the upstreams that can be asked for their limits, with the key for that.
+    """
 
     targets: Mapping[str, tuple[Target, ...]]
     texts: Mapping[str, str]
+    admins: Mapping[str, Target] = field(default_factory=dict)
 
 
 class Routing:
