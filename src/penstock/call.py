@@ -121,15 +121,16 @@ class Policy(msgspec.Struct, frozen=True):
 
     `lane` is interactive or background. Where every candidate failed, an earlier answer to the same request is given
     that is at most `earlier_s` old (0: none), or else `text`. `hops_on_refusal`: a model that declines is a reason
-    to go on to the next candidate. `is_shared`: identical calls under way at once are one; `reuse_s`: an earlier answer
-    is given without asking again; `reuses_tools`: both with tools too. `hedge_after_s`: a second try is begun beside
-    the first where that has not begun to answer by then.
+    to go on to the next candidate; `hands_over`: the API is asked to go on itself. `is_shared`: identical calls under
+    way at once are one; `reuse_s`: an earlier answer is given without asking again; `reuses_tools`: both with tools
+    too. `hedge_after_s`: a second try is begun beside the first where that has not begun to answer by then.
     """
 
     lane: str = "interactive"
     earlier_s: float = 0.0
     text: str | None = None
     hops_on_refusal: bool = False
+    hands_over: bool = False
     is_shared: bool = False
     reuse_s: float = 0.0
     reuses_tools: bool = False

@@ -71,3 +71,44 @@ def test_redacted_thinking_comes_whole(client: anthropic.Anthropic, sim: Running
     for message in both(client, sim, ask, "redacted"):
         assert message.content[0].type == "redacted_thinking" and message.content[0].data
         assert message.content[1].type == "text"
+
+
+@pytest.mark.parametrize("fallbacks", ["default", [{"model": "claude-haiku-4-5", "max_tokens": 20}]])
+@pytest.mark.parametrize(
+    ("fault", "kinds"), [("refusal", ["fallback", "text"]), ("refusal_mid", ["text", "fallback", "text"])]
+)
+def test_with_fallbacks_another_model_goes_on_in_the_same_answer(
+    sim: Running, client: anthropic.Anthropic, fallbacks: Any, fault: str, kinds: list[str]
+) -> None:
+    ask: dict[str, Any] = {"model": "claude-opus-5-5", "max_tokens": 300, "betas": ["server-side-fallback-2026-07-01"]}
+    ask["messages"] = [{"role": "user", "content": "Tell me of rivers in 40 words."}]
+    for stream in (False, True):
+        sim.trigger(fault)
+        if stream:
+            with client.beta.messages.stream(**ask, fallbacks=fallbacks) as events:
+                message = events.get_final_message()
+        else:
+            message = client.beta.messages.create(**ask, fallbacks=fallbacks)
+        assert [block.type for block in message.content] == kinds
+        block = next(block for block in message.content if block.type == "fallback")
+        assert (block.from_.model, block.to.model) == ("claude-opus-5-5", list(sim.books)[-1].model)
+        declined, served = message.usage.iterations or []
+        assert (declined.type, served.type) == ("message", "fallback_message")
+        assert served.output_tokens == message.usage.output_tokens and bool(declined.output_tokens) == (len(kinds) == 3)
+        if fallbacks != "default":
+            assert message.stop_reason == "max_tokens" and message.usage.output_tokens == 20
+
+
+def test_fallbacks_take_their_beta_and_a_model_that_is_there(sim: Running, client: anthropic.Anthropic) -> None:
+    ask: dict[str, Any] = {
+        "model": "claude-opus-5-5",
+        "max_tokens": 30,
+        "messages": [{"role": "user", "content": "Hi"}],
+    }
+    with pytest.raises(anthropic.BadRequestError, match="fallbacks"):
+        client.messages.create(**ask, extra_body={"fallbacks": "default"})
+    sim.trigger("refusal")
+    with pytest.raises(anthropic.NotFoundError, match="claude-none"):
+        client.beta.messages.create(
+            **ask, fallbacks=[{"model": "claude-none"}], betas=["server-side-fallback-2026-07-01"]
+        )

@@ -165,8 +165,10 @@ class FeatureConfig(Section):
         'what to do where the one asked fails: "MODEL", "@UPSTREAM", "MODEL@UPSTREAM", "cached:SECONDS", "static:FILE"',
         fault=faults.of_fallback,
     )
-    on_refusal: Literal["return", "hop"] = key(
-        "return", 'when a model declines: "return" says so, "hop" asks the next of `fallback`', one_of=("return", "hop")
+    on_refusal: Literal["return", "hop", "server"] = key(
+        "return",
+        'when a model declines: "return" says so, "hop" asks the next of `fallback`, "server" lets the API go on first',
+        one_of=("return", "hop", "server"),
     )
     single_flight: bool = key(False, "whether identical calls of one caller under way at once are one call")
     reuse_s: float = key(0.0, "how long an answer is given again to identical calls of one caller", least=0, most=DAY_S)

@@ -15,7 +15,8 @@ class Entry(msgspec.Struct, kw_only=True):
     """One request to the API, or one item of a batch. Times are Unix seconds, money is nano-dollars.
 
     `took_s` is None while the answer is under way; `output_tokens` are those made before it ended or its caller went.
-    An early refusal costs nothing.
+    An early refusal costs nothing. Where a model declined and another went on, the counts are the other's, and
+    `declined` is the first one's entry of `usage.iterations`.
     """
 
     request_id: str
@@ -39,6 +40,7 @@ class Entry(msgspec.Struct, kw_only=True):
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     web_searches: int = 0
+    declined: dict[str, Any] | None = None
     service_tier: str | None = None
     inference_geo: str | None = None
     speed: str | None = None

@@ -45,6 +45,20 @@ class Invoice:
             at_us=round(entry.at_s * 1_000_000),
             is_early_refusal=entry.stop_reason == "refusal" and not entry.output_tokens,
         )
-        entry.cost_nano = price.nano or 0
+        entry.cost_nano = (price.nano or 0) + self._declined(entry)
         self._spend.charge(caller, entry.cost_nano)
         self._reports.note(entry, {_TOKEN_TYPES[line.label]: line.amount_pico for line in price.lines})
+
+    def _declined(self, entry: Entry) -> int:
+        """What the attempt before a server-side fallback costs: nothing where it had said nothing."""
+        counts = entry.declined
+        if counts is None or not counts["output_tokens"]:
+            return 0
+        usage = Usage(
+            input_tokens=counts["input_tokens"],
+            cache_read_tokens=counts["cache_read_input_tokens"],
+            cache_write_5m_tokens=counts["cache_creation"]["ephemeral_5m_input_tokens"],
+            cache_write_1h_tokens=counts["cache_creation"]["ephemeral_1h_input_tokens"],
+            output_tokens=counts["output_tokens"],
+        )
+        return self._prices.price(usage, counts["model"], at_us=round(entry.at_s * 1_000_000)).nano or 0

@@ -13,6 +13,7 @@ from .binding import Bindings
 from .books import Books, Entry
 from .cache import Planned, PromptCache, count_prompt
 from .catalogue import Model
+from .declined import boundary, successor
 from .dice import Dice
 from .endings import ended
 from .faults import Fault
@@ -25,7 +26,7 @@ from .reports import Drift, Reports
 from .rules import VERSIONS, check_count, check_message, check_thread, parse
 from .script import Script
 from .spend import Caps, Spend
-from .stream import Written, events, message
+from .stream import Prompted, Written, events, message
 from .threads import Threads
 
 
@@ -143,6 +144,17 @@ class Messages:
         spoken = speak(request, model, self._seed, dice, self._script)
         spoken = ended(spoken, entry.fault, last_prompt(request), model)
         self._bindings.sign(request, spoken.blocks, model, caller)
+        prompted, asked = planned.prompted, None
+        following = successor(request, model, self._now()) if spoken.stop_reason == "refusal" else None
+        if following is not None:
+            asked = model.id
+            entry.declined = {**prompted.iteration(spoken.output_tokens), "model": asked, "type": "message"}
+            before = [*spoken.blocks, boundary(str(request["model"]), following[0], spoken.stop_details)]
+            model, request = following
+            spoken = speak(request, model, self._seed, dice, self._script)
+            self._bindings.sign(request, spoken.blocks, model, caller)
+            spoken.blocks[:0] = before
+            prompted = Prompted(count_prompt(request, model))
         is_modern = model.version >= (4, 6)
         id = dice.id_beside("msg", entry.request_id)
         self._threads.keep(request, id, spoken.blocks, self._now())
@@ -151,7 +163,7 @@ class Messages:
             id=id,
             model=model.id,
             spoken=spoken,
-            prompted=planned.prompted,
+            prompted=prompted,
             service_tier=tier,
             inference_geo=str(request.get("inference_geo") or "global") if is_modern else "not_available",
             speed=request.get("speed"),
@@ -159,6 +171,8 @@ class Messages:
             has_edits="context_management" in request,
             is_diagnosed=planned.is_diagnosed,
             diagnostics=planned.diagnostics,
+            declined=entry.declined,
+            asked=asked,
         )
 
     def _note(self, entry: Entry, written: Written) -> None:

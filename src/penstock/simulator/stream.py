@@ -44,11 +44,22 @@ class Prompted:
     def creation(self) -> dict[str, int]:
         return {"ephemeral_5m_input_tokens": self.write_5m, "ephemeral_1h_input_tokens": self.write_1h}
 
+    def iteration(self, output_tokens: int) -> dict[str, Any]:
+        """The counts of one entry of `usage.iterations`."""
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": output_tokens,
+            "cache_read_input_tokens": self.cache_read,
+            "cache_creation_input_tokens": self.write_5m + self.write_1h,
+            "cache_creation": self.creation,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
     """Everything a message's bytes are made from. `has_edits` is set where the request manages its context.
 
+    `declined` is the entry of the attempt that was declined, where another model (`model`) went on; `asked` the first.
     `diagnostics`, of the prompt cache, is shown where the request asked for it (`is_diagnosed`), None as null.
     """
 
@@ -64,6 +75,8 @@ class Written:
     is_diagnosed: bool = False
     diagnostics: dict[str, Any] | None = None
     input_transformations: list[dict[str, Any]] = field(default_factory=list)
+    declined: dict[str, Any] | None = None
+    asked: str | None = None
 
     def usage(self, output_tokens: int) -> dict[str, Any]:
         usage = {**self.prompted.counts, "cache_creation": self.prompted.creation, "output_tokens": output_tokens}
@@ -80,18 +93,15 @@ class Written:
     def server_tools(self) -> dict[str, int]:
         return {"web_search_requests": self.spoken.web_searches, "web_fetch_requests": self.spoken.web_fetches}
 
+    @property
+    def has_iterations(self) -> bool:
+        return self.has_edits or self.declined is not None
+
     def iterations(self) -> list[dict[str, Any]]:
-        counts = self.prompted
-        return [
-            {
-                "input_tokens": counts.input_tokens,
-                "output_tokens": self.spoken.output_tokens,
-                "cache_read_input_tokens": counts.cache_read,
-                "cache_creation_input_tokens": counts.write_5m + counts.write_1h,
-                "cache_creation": counts.creation,
-                "type": "message",
-            }
-        ]
+        own = self.prompted.iteration(self.spoken.output_tokens)
+        if self.declined is None:
+            return [{**own, "type": "message"}]
+        return [self.declined, {**own, "model": self.model, "type": "fallback_message"}]
 
 
 def message(written: Written) -> dict[str, Any]:
@@ -102,7 +112,7 @@ def message(written: Written) -> dict[str, Any]:
         usage["output_tokens_details"] = written.details()
     if written.has_server_tools:
         usage["server_tool_use"] = written.server_tools()
-    if written.has_edits:
+    if written.has_iterations:
         usage["iterations"] = written.iterations()
     body = {
         "model": written.model,
@@ -131,7 +141,7 @@ def events(written: Written, dice: Dice) -> list[bytes]:
     """The whole stream, one entry per event."""
     spoken = written.spoken
     start: dict[str, Any] = {
-        "model": written.model,
+        "model": written.asked or written.model,
         "id": written.id,
         "type": "message",
         "role": "assistant",
@@ -154,7 +164,7 @@ def events(written: Written, dice: Dice) -> list[bytes]:
         usage["output_tokens_details"] = written.details()
     if written.has_server_tools:
         usage["server_tool_use"] = written.server_tools()
-    if written.has_edits:
+    if written.has_iterations:
         usage["iterations"] = written.iterations()
     delta = {
         "stop_reason": spoken.stop_reason,

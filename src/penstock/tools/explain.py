@@ -18,6 +18,7 @@ from ..layers.per_call.resilience import Retried, Skipped, Stopped, Tripped
 from ..layers.per_call.routing import Routed
 from ..record import Record
 from ..recovery.attempts import Hedged
+from ..recovery.handover import HandedOver
 from ..recovery.hop import Hopped
 from ..recovery.substitute import Substituted
 from ..wire.messages import Usage
@@ -28,7 +29,7 @@ FACTS: dict[str, type[Fact]] = {
     kind.__name__: kind
     for kind in (
         *(Identified, Routed, Uncounted, Replayed, Unkept),
-        *(Paced, Answered, Broken, Hedged, Retried, Stopped, Skipped, Tripped, Hopped, Substituted),
+        *(Paced, Answered, Broken, Hedged, Retried, Stopped, Skipped, Tripped, Hopped, HandedOver, Substituted),
         *(Spent, Settled),
     )
 }

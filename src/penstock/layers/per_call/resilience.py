@@ -19,6 +19,7 @@ from ...ports import Ports
 from ...record import Record
 from ...recovery.attempts import LEAST_S, Attempts, Tried, lost
 from ...recovery.breaker import Breaker, Permit, Verdict
+from ...recovery.handover import handed_over
 from ...recovery.hop import fitted
 from ...recovery.patience import Count, Patience
 from ...recovery.substitute import substitute
@@ -90,7 +91,7 @@ class Resilience:
         for place, candidate in enumerate(plan.candidates):
             if place and self._ports.clock.now() + LEAST_S > deadline:
                 break
-            passed = call if place == 0 else self._hopped(call, place)
+            passed = handed_over(call) if place == 0 else self._hopped(call, place)
             if passed is None:
                 continue
             named = _circuit(candidate, call)
