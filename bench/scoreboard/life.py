@@ -78,7 +78,7 @@ def reload_and_soak(scale: Scale) -> list[Line]:
     """T20, without the jumps of the clock, which the simulated worlds make."""
     with upstream() as sim, subjects(sim, names=("gateway",)) as (subject,):
         failed = asyncio.run(_reloaded(subject, scale.reloads))
-    settings = "[resilience]\nwait_first_s = 0.1\n"
+    settings = "[resilience]\nwait_first_s = 0.1\n[pacing]\nlearns = false\n"
     with upstream(faults={"overloaded": 0.1}) as sim, subjects(sim, settings, names=("gateway",)) as (subject,):
         slope, fds = asyncio.run(_soaked(subject, scale.soak_s))
     return [

@@ -88,4 +88,4 @@ def test_the_ledger_and_the_invoice_agree_to_the_nano_dollar(shard: int) -> None
             assert (record.input_tokens, record.output_tokens) == (entry.input_tokens, entry.output_tokens)
             assert record.cache_read_tokens == entry.cache_read_tokens
             compared += 1
-    assert compared > 120 and broken > 5
+    assert compared > 120 and broken > 2

@@ -43,10 +43,10 @@ class _Evidence:
     after it: how those before it ended says nothing of the time since.
     """
 
-    __slots__ = ("_begun", "_failed", "_run", "_run_from", "_second", "_total", "in_a_row")
+    __slots__ = ("_begun", "_failed", "_run", "_run_from", "_run_to", "_second", "_total", "in_a_row")
 
     def __init__(self) -> None:
-        self.in_a_row = self._run = self._run_from = 0
+        self.in_a_row = self._run = self._run_from = self._run_to = 0
         self._total = self._second = 0
         self._begun: dict[int, int] = {}
         self._failed: dict[int, int] = {}
@@ -66,9 +66,10 @@ class _Evidence:
         self._failed[int(now)] = self._failed.get(int(now), 0) + 1
         self.in_a_row += 1
         if not self._run:
-            self._run_from = number
+            self._run_from = self._run_to = number
         if number >= self._run_from:
             self._run += 1
+            self._run_to = max(self._run_to, number)
 
     def succeeded(self, number: int) -> None:
         self.in_a_row = 0
@@ -80,8 +81,9 @@ class _Evidence:
         return sum(self._failed.values()) / max(1, sum(self._begun.values()))
 
     def run(self) -> tuple[int, float]:
-        """How many tries of the run failed, and their share of those begun since it began."""
-        return self._run, self._run / max(1, self._total - self._run_from + 1)
+        """How many tries of the run failed, and their share of those begun from its first to its last: later ones have
+        not had as much time to fail."""
+        return self._run, self._run / max(1, self._run_to - self._run_from + 1)
 
 
 class Breaker:

@@ -49,6 +49,12 @@ def speak(request: dict[str, Any], model: Model, seed: object, ids: Dice, script
     prompt = last_prompt(request)
     words = Dice(seed, model.id, prompt, len(request["messages"]))
     think(request, model, spoken, words)
+    if (
+        spoken.thinking_tokens >= limit
+    ):  # what was asked for did not leave room for more than a beginning of the thought
+        spoken.stop_reason = "max_tokens"
+        spoken.output_tokens = spoken.thinking_tokens = limit
+        return spoken
     line = script.given(request, prompt) if script is not None else Given()
     given, spoken.delay_s = line.said, line.delay_s
     if line.words is not None:
@@ -123,8 +129,14 @@ def _is_about(prompt: str, name: str) -> bool:
 
 
 def think(request: dict[str, Any], model: Model, spoken: Spoken, words: Dice) -> None:
-    """Add a thinking block where the request asks for one. Newer models show it only on demand."""
+    """Add a thinking block where the request asks for one, or says nothing of it to a model that thinks unasked.
+
+    Newer models show their thinking only on demand. Those that can be told not to think leave it out now and then.
+    """
     asked = request.get("thinking")
+    if asked is None and model.facts.capabilities.thinks_unasked:
+        may_skip = "disabled" in model.facts.capabilities.thinking_types
+        asked = {"type": "adaptive"} if not may_skip or words.random.random() < 0.5 else None
     if not isinstance(asked, dict) or asked.get("type") not in ("enabled", "adaptive", "between_tools"):
         return
     thought = "The question is clear. " + prose(words.random, 12 + words.random.randrange(20))

@@ -62,7 +62,9 @@ def test_a_feature_decides_candidates_deadline_and_policy(drive: Drive) -> None:
             Candidate(SECOND),
             Candidate(SECOND, "claude-opus-5"),
         ),
-        Policy("background", 60.0, "We are busy.", True, True, 5.0, False, 2.0),
+        Policy(
+            "background", 60.0, "We are busy.", hops_on_refusal=True, is_shared=True, reuse_s=5.0, hedge_after_s=2.0
+        ),
     )
     said = played.fact(Routed).told()
     assert said == (
