@@ -32,11 +32,13 @@ _INPUT_TOKENS, _OUTPUT_TOKENS = 1000.0, 400.0
 class _Bucket:
     """A limit per minute, refilled all the time."""
 
-    __slots__ = ("at", "left", "limit")
+    __slots__ = ("at", "left", "limit", "shown")
 
     def __init__(self, limit: float, now: float) -> None:
         self.limit = self.left = limit
         self.at = now
+        #: The limit as the last answer showed it; 0 where none has.
+        self.shown = 0.0
 
     def refill(self, now: float) -> None:
         self.left = min(self.limit, self.left + max(0.0, now - self.at) * self.limit / 60)
@@ -50,8 +52,8 @@ class _Bucket:
 class _Scope:
     """One group of models at one upstream and key."""
 
-    def __init__(self, target: str, known: Mapping[str, float]) -> None:
-        self.target, self.known = target, known
+    def __init__(self, name: str, target: str, known: Mapping[str, float]) -> None:
+        self.name, self.target, self.known = name, target, known
         self.told: Mapping[str, float] = {}
         self.buckets: dict[str, _Bucket] = {}
         self.closed_until = 0.0
@@ -75,6 +77,8 @@ class Paces:
     def __init__(self, clock: Clock, *, share: float = 1.0, ramp_percent: int = 0, queue_max: int = 1000) -> None:
         self._clock, self._share, self._ramp_percent, self._queue_max = clock, share, ramp_percent, queue_max
         self._scopes: dict[str, _Scope] = {}
+        self._named: dict[tuple[str, str], _Scope] = {}
+        self._waiting = 0
         self._targets: dict[str, int] = {}
         self._places: dict[str, int] = {}
         self._told: dict[str, Mapping[str, float]] = {}
@@ -106,7 +110,10 @@ class Paces:
                 "input-tokens": demand.input_tokens * scope.input_seen / scope.input_asked,
                 "output-tokens": min(demand.output_tokens_max, scope.output_tokens),
             }
-            turn = Turn(f"{target} {group}", estimate, demand.input_tokens, demand.lane)
+            turn = Turn(scope.name, estimate, demand.input_tokens, demand.lane)
+            if not scope.waiting and self._is_free(scope, estimate, now):
+                self._take(scope, turn)
+                return turn
             is_full = scope.waiting >= self._queue_max
             turn.expected_s = float("inf") if is_full else self._expected_s(scope, turn, now)
             self._queue(scope, turn, demand.tenant)
@@ -142,9 +149,10 @@ class Paces:
                         bucket.left = min(bucket.limit, bucket.left + amount)
             else:
                 self._unqueue(scope, turn)
-            for other in self._scopes.values():
-                if other.waiting and other.target == scope.target:
-                    self._give(other, now)
+            if self._waiting:
+                for other in self._scopes.values():
+                    if other.waiting and other.target == scope.target:
+                        self._give(other, now)
 
     def learn(self, turn: Turn, limits: Mapping[str, Shown]) -> None:
         """What an answer's head shows: the limits, and what is left of them."""
@@ -152,7 +160,10 @@ class Paces:
         with self._lock:
             scope = self._scopes[turn.scope]
             for kind, shown in limits.items():
-                self._learn(scope, kind, shown, turn, now)
+                bucket = scope.buckets.get(kind)
+                is_far = bucket is not None and bucket.shown == shown.limit and 2 * bucket.left > bucket.limit
+                if not is_far or 2 * shown.left <= shown.limit:  # far from the limit it need not be known to the token
+                    self._learn(scope, kind, shown, turn, now)
 
     def close(self, turn: Turn, seconds: float, *, is_ramp: bool) -> None:
         """The upstream refused for so long. `is_ramp`: because traffic grew too fast."""
@@ -173,21 +184,22 @@ class Paces:
                 scope.input_seen += _WEIGHT * (input_tokens - scope.input_seen)
                 scope.input_asked += _WEIGHT * (turn.input_tokens - scope.input_asked)
             turn.is_corrected = True
-            used = {"input-tokens": float(input_tokens)}
+            self._correct(scope, turn, "input-tokens", float(input_tokens), now)
             if is_final:
                 scope.output_tokens += _WEIGHT * (output_tokens - scope.output_tokens)
-                used["output-tokens"] = float(output_tokens)
-            for kind, amount in used.items():
-                bucket = scope.buckets.get(kind)
-                if bucket is not None and turn.has_come:
-                    bucket.refill(now)
-                    bucket.left = min(bucket.limit, bucket.left + turn.estimate[kind] - amount)
-                scope.under_way[kind] += amount - turn.estimate[kind]
-                turn.estimate[kind] = amount
+                self._correct(scope, turn, "output-tokens", float(output_tokens), now)
             if scope.waiting:
                 self._give(scope, now)
 
     # -- under the lock ----------------------------------------------------------------------------------------
+
+    def _correct(self, scope: _Scope, turn: Turn, kind: str, amount: float, now: float) -> None:
+        estimate, bucket = turn.estimate[kind], scope.buckets.get(kind)
+        if bucket is not None and turn.has_come:
+            bucket.refill(now)
+            bucket.left = min(bucket.limit, bucket.left + estimate - amount)
+        scope.under_way[kind] += amount - estimate
+        turn.estimate[kind] = amount
 
     def _learn(self, scope: _Scope, kind: str, shown: Shown, turn: Turn, now: float) -> None:
         cap = scope.known.get(kind, 0.0)
@@ -197,7 +209,7 @@ class Paces:
         if bucket is None:
             bucket = scope.buckets[kind] = _Bucket(limit, now)
         bucket.refill(now)
-        bucket.limit = limit
+        bucket.limit, bucket.shown = limit, shown.limit
         # Others may use the key too; and not all calls under way are in what is shown, nor is it shown to the token.
         unseen = max(0.0, scope.under_way[kind] - turn.estimate[kind])
         doubt = PRECISION[kind] if limit > 20 * PRECISION[kind] else 0.0
@@ -206,10 +218,10 @@ class Paces:
         bucket.left = min(max(bucket.left, least), max(most, least), limit)
 
     def _scope(self, target: str, group: str, known: Mapping[str, float], now: float) -> _Scope:
-        name = f"{target} {group}"
-        scope = self._scopes.get(name)
+        scope = self._named.get((target, group))
         if scope is None:
-            scope = self._scopes[name] = _Scope(target, known)
+            name = f"{target} {group}"
+            scope = self._scopes[name] = self._named[target, group] = _Scope(name, target, known)
             scope.told = self._told.get(name, {})
             self._open(scope, now)
             if self._ramp_percent:
@@ -227,7 +239,7 @@ class Paces:
                 scope.buckets[kind] = _Bucket(limit, now)
             else:
                 bucket.refill(now)
-                bucket.limit, bucket.left = limit, min(bucket.left, limit)
+                bucket.limit, bucket.left, bucket.shown = limit, min(bucket.left, limit), 0.0
 
     def _queue(self, scope: _Scope, turn: Turn, tenant: str) -> None:
         start = max(scope.virtual, scope.finished.get(tenant, 0.0))
@@ -235,12 +247,14 @@ class Paces:
         self._count += 1
         heapq.heappush(scope.lanes[turn.lane], (start, self._count, turn))
         scope.waiting += 1
+        self._waiting += 1
         for kind, amount in turn.estimate.items():
             scope.queued[kind] += amount
 
     def _unqueue(self, scope: _Scope, turn: Turn) -> None:
         """No longer waiting. Its place in the heap is passed over when it comes up."""
         scope.waiting -= 1
+        self._waiting -= 1
         for kind, amount in turn.estimate.items():
             scope.queued[kind] -= amount
         if not scope.waiting:
@@ -261,12 +275,30 @@ class Paces:
                 return
             heapq.heappop(scope.lanes[lane])
             scope.virtual = max(scope.virtual, start)
-            scope.turns += 1
-            turn.has_come = True
             self._take(scope, turn)
             self._unqueue(scope, turn)
 
+    def _is_free(self, scope: _Scope, estimate: Mapping[str, float], now: float) -> bool:
+        """Whether a turn that nobody waits before comes at once; nearly all do, and need no queue."""
+        if scope.ramp is not None or scope.closed_until > now:
+            return False
+        if int(now // 60) != scope.minute:
+            self._grow(scope, now)
+        most = self._places.get(scope.target, 0)
+        if most and self._targets.get(scope.target, 0) >= most:
+            return False
+        for kind, bucket in scope.buckets.items():
+            limit = bucket.limit
+            left = bucket.left + (now - bucket.at) * limit / 60
+            bucket.left, bucket.at = left if left < limit else limit, now
+            spare = _SPARE * limit if kind == "output-tokens" else 0.0
+            if bucket.left < estimate[kind] + spare:
+                return False
+        return True
+
     def _take(self, scope: _Scope, turn: Turn) -> None:
+        turn.has_come = True
+        scope.turns += 1
         self._targets[scope.target] = self._targets.get(scope.target, 0) + 1
         scope.this_minute += 1
         if scope.ramp is not None:

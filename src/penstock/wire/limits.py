@@ -6,12 +6,17 @@ group of models, refilled continuously; tokens left are shown in whole thousands
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from .traits import traits_of
 
 _PREFIX = b"anthropic-ratelimit-"
-_KINDS = ("requests", "input-tokens", "output-tokens")
+_KINDS = {
+    kind: (_PREFIX + kind.encode() + b"-limit", _PREFIX + kind.encode() + b"-remaining")
+    for kind in ("requests", "input-tokens", "output-tokens")
+}
 
 #: How far what is shown as left may be from what is, by kind.
 PRECISION = {"requests": 0.0, "input-tokens": 500.0, "output-tokens": 500.0}
@@ -48,13 +53,12 @@ class Shown(msgspec.Struct, frozen=True):
 
 def shown(fields: dict[bytes, bytes]) -> dict[str, Shown]:
     """What an answer's header fields show, by kind: requests, input-tokens, output-tokens. Empty where they do not."""
-    if _PREFIX + b"requests-limit" not in fields and _PREFIX + b"input-tokens-limit" not in fields:
-        return {}
     found = {}
-    for kind in _KINDS:
-        named = _PREFIX + kind.encode()
+    for kind, (limit_name, left_name) in _KINDS.items():
+        if limit_name not in fields:
+            continue
         try:
-            limit, left = float(fields[named + b"-limit"]), float(fields[named + b"-remaining"])
+            limit, left = float(fields[limit_name]), float(fields[left_name])
         except (KeyError, ValueError):
             continue
         if 0 < limit < 1e12 and 0 <= left <= limit:
@@ -75,6 +79,7 @@ def listed(body: bytes) -> dict[str, dict[str, float]]:
     return found
 
 
+@lru_cache(256)
 def group(model: str) -> str:
     """The group of models that share a limit; a model that is not known is one by itself."""
     known = traits_of(model)
