@@ -190,6 +190,7 @@ class Turn(msgspec.Struct):
     """A place in the queue for an upstream: what it is expected to take, by kind, and what its demand said.
 
     `expected_s`: how long the wait will be, by what was known when it was taken; without end where the queue was full.
+    `tells`: whether what its answer shows of the limits is of use.
     """
 
     scope: str
@@ -200,6 +201,7 @@ class Turn(msgspec.Struct):
     has_come: bool = False
     has_left: bool = False
     is_corrected: bool = False
+    tells: bool = True
 
 
 class Paces(Protocol):

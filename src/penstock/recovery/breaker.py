@@ -96,23 +96,21 @@ class Breaker:
     async def permit(self, name: str, lease_s: float) -> Permit:
         """Whether a try may go; it begins then. It must be followed by `succeeded`, `failed` or, where it tells nothing
         of the upstream, neither: a probe's lease runs out."""
-        verdict = await self._verdict(name, lease_s)
+        try:
+            circuit = await self._ports.circuits.find(name)
+            verdict = Verdict.CLOSED if circuit is None else await self._half_open(name, circuit, lease_s)
+        except StoreFailed:
+            verdict = Verdict.CLOSED
         if verdict is Verdict.OPEN:
             return Permit(verdict)
         return Permit(verdict, self._of(name).began(self._ports.clock.now(), self._config.breaker_window_s))
 
-    async def _verdict(self, name: str, lease_s: float) -> Verdict:
-        try:
-            circuit = await self._ports.circuits.find(name)
-            if circuit is None:
-                return Verdict.CLOSED
-            now_us = self._ports.clock.wall_us()
-            if circuit.until_us > now_us:
-                return Verdict.OPEN
-            is_ours = await self._ports.circuits.probe(name, now_us, now_us + round(lease_s * 1e6))
-            return Verdict.PROBE if is_ours else Verdict.OPEN
-        except StoreFailed:
-            return Verdict.CLOSED
+    async def _half_open(self, name: str, circuit: Circuit, lease_s: float) -> Verdict:
+        now_us = self._ports.clock.wall_us()
+        if circuit.until_us > now_us:
+            return Verdict.OPEN
+        is_ours = await self._ports.circuits.probe(name, now_us, now_us + round(lease_s * 1e6))
+        return Verdict.PROBE if is_ours else Verdict.OPEN
 
     def _of(self, name: str) -> _Evidence:
         known = self._evidence.get(name)
@@ -130,13 +128,16 @@ class Breaker:
             return 0.0
         return max(0.0, (max(circuit.until_us, circuit.probed_until_us) - self._ports.clock.wall_us()) / 1e6)
 
-    async def succeeded(self, name: str, permit: Permit) -> None:
+    def succeeded(self, name: str, permit: Permit) -> bool:
+        """A try succeeded. True where it was a probe, and the circuit is to be closed."""
         self._of(name).succeeded(permit.number)
-        if permit.verdict is Verdict.PROBE:
-            try:
-                await self._ports.circuits.close(name)
-            except StoreFailed:
-                return  # its lease runs out, and the next probe closes it
+        return permit.verdict is Verdict.PROBE
+
+    async def close(self, name: str) -> None:
+        try:
+            await self._ports.circuits.close(name)
+        except StoreFailed:
+            return  # its lease runs out, and the next probe closes it
 
     async def failed(self, name: str, permit: Permit) -> bool:
         """A try failed. True where the circuit is open from now on."""

@@ -25,6 +25,8 @@ RAMP_PERCENT, RAMP_S = 50, 600.0
 _RAMP_LEAST = 30.0
 #: Of the limit of output, kept for answers that turn out longer than expected.
 _SPARE = 0.03
+#: With more than half of every limit left, what answers show of them is read this often, in seconds, and else each.
+_LEARN_S = 0.1
 #: What is expected of a call before any has been seen.
 _INPUT_TOKENS, _OUTPUT_TOKENS = 1000.0, 400.0
 
@@ -32,13 +34,11 @@ _INPUT_TOKENS, _OUTPUT_TOKENS = 1000.0, 400.0
 class _Bucket:
     """A limit per minute, refilled all the time."""
 
-    __slots__ = ("at", "left", "limit", "shown")
+    __slots__ = ("at", "left", "limit")
 
     def __init__(self, limit: float, now: float) -> None:
         self.limit = self.left = limit
         self.at = now
-        #: The limit as the last answer showed it; 0 where none has.
-        self.shown = 0.0
 
     def refill(self, now: float) -> None:
         self.left = min(self.limit, self.left + max(0.0, now - self.at) * self.limit / 60)
@@ -57,6 +57,7 @@ class _Scope:
         self.told: Mapping[str, float] = {}
         self.buckets: dict[str, _Bucket] = {}
         self.closed_until = 0.0
+        self.learned_at, self.is_near = -1e9, True
         self.lanes: dict[str, list[tuple[float, int, Turn]]] = {"interactive": [], "background": []}
         self.waiting = 0
         self.queued: dict[str, float] = dict.fromkeys(PRECISION, 0.0)
@@ -113,6 +114,7 @@ class Paces:
             turn = Turn(scope.name, estimate, demand.input_tokens, demand.lane)
             if not scope.waiting and self._is_free(scope, estimate, now):
                 self._take(scope, turn)
+                turn.tells = scope.is_near or now - scope.learned_at > _LEARN_S
                 return turn
             is_full = scope.waiting >= self._queue_max
             turn.expected_s = float("inf") if is_full else self._expected_s(scope, turn, now)
@@ -159,11 +161,9 @@ class Paces:
         now = self._clock.now()
         with self._lock:
             scope = self._scopes[turn.scope]
+            scope.learned_at = now
             for kind, shown in limits.items():
-                bucket = scope.buckets.get(kind)
-                is_far = bucket is not None and bucket.shown == shown.limit and 2 * bucket.left > bucket.limit
-                if not is_far or 2 * shown.left <= shown.limit:  # far from the limit it need not be known to the token
-                    self._learn(scope, kind, shown, turn, now)
+                self._learn(scope, kind, shown, turn, now)
 
     def close(self, turn: Turn, seconds: float, *, is_ramp: bool) -> None:
         """The upstream refused for so long. `is_ramp`: because traffic grew too fast."""
@@ -209,7 +209,7 @@ class Paces:
         if bucket is None:
             bucket = scope.buckets[kind] = _Bucket(limit, now)
         bucket.refill(now)
-        bucket.limit, bucket.shown = limit, shown.limit
+        bucket.limit = limit
         # Others may use the key too; and not all calls under way are in what is shown, nor is it shown to the token.
         unseen = max(0.0, scope.under_way[kind] - turn.estimate[kind])
         doubt = PRECISION[kind] if limit > 20 * PRECISION[kind] else 0.0
@@ -239,7 +239,7 @@ class Paces:
                 scope.buckets[kind] = _Bucket(limit, now)
             else:
                 bucket.refill(now)
-                bucket.limit, bucket.left, bucket.shown = limit, min(bucket.left, limit), 0.0
+                bucket.limit, bucket.left = limit, min(bucket.left, limit)
 
     def _queue(self, scope: _Scope, turn: Turn, tenant: str) -> None:
         start = max(scope.virtual, scope.finished.get(tenant, 0.0))
@@ -287,6 +287,7 @@ class Paces:
         most = self._places.get(scope.target, 0)
         if most and self._targets.get(scope.target, 0) >= most:
             return False
+        scope.is_near = not scope.buckets
         for kind, bucket in scope.buckets.items():
             limit = bucket.limit
             left = bucket.left + (now - bucket.at) * limit / 60
@@ -294,6 +295,8 @@ class Paces:
             spare = _SPARE * limit if kind == "output-tokens" else 0.0
             if bucket.left < estimate[kind] + spare:
                 return False
+            if 2 * left < limit:
+                scope.is_near = True
         return True
 
     def _take(self, scope: _Scope, turn: Turn) -> None:

@@ -77,7 +77,7 @@ class Pacing:
         except BaseException:
             paces.leave(turn, took_nothing=True)
             raise
-        if self._config.learns:
+        if self._config.learns and (turn.tells or reply.status == 429):
             self._learn(turn, reply)
         return reply.tap(_Using(self._ports, turn, reply, learns=self._config.learns))
 

@@ -7,8 +7,6 @@ skip and hop is on the trail.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from msgspec.structs import replace
 
 from ...call import Call, Candidate, Fact
@@ -121,7 +119,8 @@ class Resilience:
         self, call: Call, onward: Next, named: str, permit: Permit, attempt: int, deadline: float, *, has_next: bool
     ) -> tuple[Tried, int]:
         """Ask one candidate as often as is worth it. The last attempt, and how many there were so far."""
-        tries, kinds = 0, Counter[str]()
+        tries = 0
+        kinds: dict[str, int] = {}
         while True:
             attempt, tries = attempt + 1, tries + 1
             began = self._ports.clock.now()
@@ -130,8 +129,8 @@ class Resilience:
             await self._note(call, tried, named, permit, began)
             if tried.remedy is None:
                 return tried, attempt
-            kinds[tried.remedy.kind] += 1
-            count = Count(attempt, tries, kinds[tried.remedy.kind])
+            alike = kinds[tried.remedy.kind] = kinds.get(tried.remedy.kind, 0) + 1
+            count = Count(attempt, tries, alike)
             wait_s, reason, is_spent = await self._patience.wait(call, tried, count, deadline, has_next=has_next)
             if not reason:
                 call.trail.append(Retried(tried.remedy.kind, attempt, round(wait_s * 1_000_000)))
@@ -164,8 +163,8 @@ class Resilience:
         if (remedy is not None and remedy.is_outage) or (remedy is None and is_slow):
             if await self._breaker.failed(named, permit):
                 call.trail.append(Tripped(named))
-        elif remedy is None:
-            await self._breaker.succeeded(named, permit)
+        elif remedy is None and self._breaker.succeeded(named, permit):
+            await self._breaker.close(named)
         if remedy is None:
             await self._ports.retries.succeeded()
 
