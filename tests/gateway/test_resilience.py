@@ -38,7 +38,7 @@ def test_a_second_upstream_answers_while_the_first_is_down_and_the_record_says_s
                 with client.messages.stream(**HELLO) as events:
                     message = events.get_final_message() if stream else None
                 message = message or client.messages.create(**HELLO)
-                assert message.model == "claude-opus-5-5" and message.stop_reason == "end_turn"
+                assert message.model == "claude-opus-5-5" and message.stop_reason in ("end_turn", "max_tokens")
             calls = len(good.requests)
             assert len(bad.requests) <= 6, "five failures, and then its circuit is open"
             told = httpx2.get(f"{process.url}/penstock/api/upstreams", headers={"x-api-key": process.key}).json()
