@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench.scoreboard.board import Line, at_least, at_most, table  # noqa: E402
+from bench.scoreboard.board import Line, at_least, at_most, table
 
 
 @pytest.mark.parametrize(
