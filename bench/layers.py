@@ -108,7 +108,7 @@ def _variants(config: Config) -> tuple[Next, dict[str, Next]]:
         Ledger(prices, ports),
         Identity(config.identity, config.environment, ports),
         Routing(config, routes),
-        Admission(config.admission, prices, refuses_unpriced=False),
+        Admission(config, prices),
     ]
 
     def core(*layers: Layer) -> Next:

@@ -20,7 +20,14 @@ from penstock.ports import Clock, Key, Ports
 from penstock.ports.simulated import Scripted, SimulatedTasks, SimulatedUpstream, World
 from penstock.record import Intent, Record
 from penstock.reply import Reply, Whole
-from penstock.stores.memory import MemoryAnswers, MemoryCircuits, MemoryQuotas, MemoryRetryBudget, MemoryStatus
+from penstock.stores.memory import (
+    MemoryAnswers,
+    MemoryBudgets,
+    MemoryCircuits,
+    MemoryQuotas,
+    MemoryRetryBudget,
+    MemoryStatus,
+)
 from penstock.stores.paces import Paces
 from penstock.wire.messages import Malformed, endpoint, read_request
 from penstock.wire.reading import reading
@@ -192,6 +199,7 @@ def shared(clock: Clock) -> dict[str, Any]:
     """The ports that remember something between calls, each of them empty."""
     return {
         "quotas": MemoryQuotas(clock),
+        "budgets": MemoryBudgets(),
         "circuits": MemoryCircuits(),
         "answers": MemoryAnswers(),
         "paces": Paces(clock),

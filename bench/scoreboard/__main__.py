@@ -15,7 +15,7 @@ from pathlib import Path
 from .. import machine
 from ..machine import ROOT, Unmeasurable
 from ..report import write_section
-from . import life, limits, replays, storm, streams, stuck
+from . import life, limits, money, replays, storm, streams, stuck
 from .board import Line, Scale, table
 
 PAGE = ROOT / "docs" / "scoreboard.md"
@@ -27,6 +27,8 @@ RUNS: dict[str, Callable[[Scale], list[Line]]] = {
     "T5": streams.broken,
     "T6": stuck.black_hole,
     "T7": streams.hangups,
+    "T8": money.killed,
+    "T9": money.overshoot,
     "T10": limits.own_limits,
     "T15": streams.fidelity,
     "T16": replays.idempotency,

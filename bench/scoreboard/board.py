@@ -37,6 +37,15 @@ class Scale:
         return 20 if self.is_quick else 1000
 
     @property
+    def kills(self) -> int:
+        return 5 if self.is_quick else 200
+
+    @property
+    def callers(self) -> tuple[int, ...]:
+        """How many at once."""
+        return (1, 10) if self.is_quick else (1, 10, 100, 1000)
+
+    @property
     def soak_s(self) -> float:
         return 5.0 if self.is_quick else 180.0
 

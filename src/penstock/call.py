@@ -7,7 +7,7 @@ all copies of a call share, so that the outermost layer reads what the innermost
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -56,10 +56,35 @@ class Spent(Fact, frozen=True):
 F = TypeVar("F", bound=Fact)
 
 
-class Trail(list[Fact]):
-    """The facts of one call, in the order they happened."""
+class Purse(Protocol):
+    """What budgets hold for one call. Money in nano-dollars."""
 
-    __slots__ = ()
+    @property
+    def committed_nano(self) -> int:
+        """The most that the attempts begun so far may cost together."""
+        ...
+
+    async def begin(self, call: Call) -> int:
+        """An attempt is about to be made: the most it can cost, which is held from now on. Raises Refused."""
+        ...
+
+    def spared(self, nano: int) -> None:
+        """An attempt for which so much was held has cost nothing."""
+        ...
+
+    async def settle(self, cost_nano: int | None) -> None:
+        """The call has ended. A cost that is not known counts as all that was committed. Never raises."""
+        ...
+
+
+class Trail(list[Fact]):
+    """The facts of one call, in the order they happened; and the purse it is paid from, where a budget is about it."""
+
+    __slots__ = ("purse",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.purse: Purse | None = None
 
     def last(self, kind: type[F]) -> F | None:
         for fact in reversed(self):
@@ -78,11 +103,13 @@ class Tags(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who is asking, as the identity layer established it."""
+    """Who is asking, as the identity layer established it, and what its key may spend in a period, in nano-dollars."""
 
     environment: str
     key_id: str | None = None
     tier: str | None = None
+    limit_nano: int | None = None
+    period: str = "month"
 
 
 class Timeouts(msgspec.Struct, frozen=True):

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import msgspec
 
+#: The codes of failures before a request has left.
+NOT_SENT = frozenset({"connect_failed", "connect_timeout", "closed"})
+
 
 class PenstockError(Exception):
     """The root of all errors Penstock raises on purpose."""

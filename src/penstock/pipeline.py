@@ -7,6 +7,7 @@ from .layer import Layer, Next, stack
 from .layers.per_attempt.pacing import Pacing
 from .layers.per_attempt.transport import Transport
 from .layers.per_call.admission import Admission
+from .layers.per_call.budgets import Budgets
 from .layers.per_call.identity import Identity
 from .layers.per_call.ledger import Ledger
 from .layers.per_call.limits import Limits
@@ -32,10 +33,10 @@ def build(config: Config, ports: Ports, routes: Routes, prices: PriceBook) -> Ne
         Ledger(prices, ports),
         Identity(config.identity, config.environment, ports),
         Routing(config, routes),
-        Admission(config.admission, prices, refuses_unpriced=config.prices.unknown_model == "refuse"),
+        Admission(config, prices),
         Replay(config.replay, ports),
         Limits(config.tiers, ports),
-        # budgets: can they afford it: hold, then settle
+        Budgets(config, prices, ports),
         Resilience(config.resilience, ports),  # <- the hinge
     ]
     return stack(once_per_call, end=once_per_attempt)

@@ -28,6 +28,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     session: str | None = None
     segment: str | None = None
     attempt: int = 1
+    held_nano: int | None = None
 
 
 class Record(msgspec.Struct, array_like=True, kw_only=True):
@@ -36,7 +37,8 @@ class Record(msgspec.Struct, array_like=True, kw_only=True):
     `ending`: complete | refused | failed | truncated | abandoned (the caller hung up) | killed.
     `cost_basis`: exact | estimated | free | deferred (a batch is billed by its results) |
     unpriced (unknown model) | unknown (usage never seen). `cost_nano` is None for the last three: a cost that
-    is not known is never 0.
+    is not known is never 0. `held_nano` is what budgets held for it at its end, and what they count where the cost is
+    not known; None where no budget was asked.
     """
 
     call_id: str
@@ -85,3 +87,4 @@ class Record(msgspec.Struct, array_like=True, kw_only=True):
     prompt_hash: str | None = None
     client_retry: int = 0
     trail: bytes = b"[]"
+    held_nano: int | None = None

@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import penstock.config
+from penstock.config.features import FeatureConfig, TierConfig
 from penstock.config.keys import Section, hints, rule
 from penstock.config.load import load, open_config
-from penstock.config.schema import Config, FeatureConfig, ModelPriceConfig, TierConfig, UpstreamConfig
+from penstock.config.money import BudgetConfig
+from penstock.config.schema import Config, ModelPriceConfig, UpstreamConfig
 from penstock.config.show import describe, toml
 from penstock.errors import ConfigError
 
@@ -31,6 +33,7 @@ def every_key() -> Iterator[tuple[str, Field[Any], str]]:
         "upstreams": ("upstreams.NAME", UpstreamConfig),
         "features": ("features.NAME", FeatureConfig),
         "tiers": ("tiers.NAME", TierConfig),
+        "budgets": ("[budgets]", BudgetConfig),
         "prices": ("prices.models.NAME", ModelPriceConfig),
     }
     for field in fields(Config):
@@ -64,7 +67,8 @@ def test_the_example_has_every_key_and_says_the_default_of_each() -> None:
     for section, field, _ in every_key():
         table: dict[str, Any] = tree
         for part in section.split(".") if section else ():
-            table = table[part if part != "NAME" else next(iter(table))]
+            table = table[part.strip("[]") if part != "NAME" else next(iter(table))]
+            table = table[0] if isinstance(table, list) else table
         assert field.name in table, f"the example lacks {section}.{field.name}"
         seen += 1
         line = next(
@@ -77,7 +81,8 @@ def test_the_example_has_every_key_and_says_the_default_of_each() -> None:
         assert re.search(r"  # \S", line), f"no reason is given for {section}.{field.name}"
         if "# example" not in line:
             default = str(field.default) if isinstance(field.default, Path) else field.default
-            assert table[field.name] == default, f"{section}.{field.name}"
+            given = table[field.name]
+            assert (tuple(given) if isinstance(given, list) else given) == default, f"{section}.{field.name}"
     assert seen == sum(1 for text in EXAMPLE.read_text().splitlines() if re.match(r"\w+ = ", text))
 
 
@@ -95,6 +100,8 @@ def _default(field: Field[Any]) -> str:
         return "must be given" if field.default_factory is MISSING else "none"
     if field.default in (None, ()):
         return "none"
+    if isinstance(field.default, tuple):
+        return f"`{json.dumps(list(field.default))}`"
     return f"`{json.dumps(str(field.default) if isinstance(field.default, Path) else field.default)}`"
 
 
@@ -149,6 +156,9 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
         "transport": {"idle_s": draw(SECONDS), "on_hangup": draw(st.sampled_from(["cancel", "drain"]))},
         "identity": {"keys_required": draw(st.booleans())},
     }
+    if draw(st.booleans()):
+        where = st.dictionaries(st.sampled_from(["user", "feature"]), st.text(st.characters(exclude_categories=["Cs"])))
+        tree["budgets"] = [{"name": "a", "where": draw(where), "plan_usd": 3}, {"per": ["user"], "limit_usd": "0.05"}]
     if upstreams:
         tree["routing"] = {"default": draw(st.sampled_from(sorted(upstreams)))}
     return tree

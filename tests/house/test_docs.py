@@ -98,7 +98,7 @@ def test_command_lines_shown_exist() -> None:
     assert len(lines) > 15
     for line in lines:
         words = shlex.split(line.split("#")[0].split("|")[0])[1:]
-        verb = tuple(words[:2]) if words[0] in ("check", "config", "keys") else tuple(words[:1])
+        verb = tuple(words[:2]) if words[0] in ("budgets", "check", "config", "keys") else tuple(words[:1])
         if verb not in helps:
             done = command(*verb, "--help", COLUMNS="200")
             assert done.returncode == 0, line

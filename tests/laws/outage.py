@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from laws.overload import bare
 from penstock.call import Tags, Target, Timeouts
-from penstock.config.schema import Config, FeatureConfig, PacingConfig, ResilienceConfig, RoutingConfig, UpstreamConfig
+from penstock.config.features import FeatureConfig
+from penstock.config.schema import Config, PacingConfig, ResilienceConfig, RoutingConfig, UpstreamConfig
 from penstock.errors import PenstockError
 from penstock.pipeline import build
 from penstock.ports import Incoming, Outgoing, Ports

@@ -8,7 +8,8 @@ from random import Random
 from msgspec.structs import replace
 
 from penstock.call import Tags, Target
-from penstock.config.schema import Config, FeatureConfig, PacingConfig, ResilienceConfig
+from penstock.config.features import FeatureConfig
+from penstock.config.schema import Config, PacingConfig, ResilienceConfig
 from penstock.errors import PenstockError, UpstreamFailed
 from penstock.pipeline import build
 from penstock.ports import Outgoing, Ports

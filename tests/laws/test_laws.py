@@ -15,6 +15,7 @@ import pytest
 from laws.worlds import Outcome, run_world
 from penstock.config.schema import ResilienceConfig
 from penstock.ports.simulated import HungUp
+from penstock.spending.budget import parts
 from script import STREAM
 
 SEEDS = int(os.environ.get("PENSTOCK_SEEDS", "1000"))
@@ -112,6 +113,31 @@ def money_is_never_zero_once_usage_was_seen(o: Outcome) -> None:
             assert row.cost_nano is None
 
 
+def no_budget_is_ever_passed(o: Outcome) -> None:
+    limits = {budget.title: budget.limit_nano for budget in o.budgets}
+    for account, peak in o.money.peaks.items():
+        assert peak <= (limits[parts(account)[0]] or 0), account
+    for account, balance in o.money.balances.items():
+        assert balance.spent_nano <= (limits[parts(account)[0]] or 0), account
+
+
+def every_hold_is_settled(o: Outcome) -> None:
+    assert not o.money.holds
+    assert all(balance.held_nano == 0 for balance in o.money.balances.values())
+
+
+def budgets_count_what_the_ledger_says(o: Outcome) -> None:
+    rows = [*o.ledger.records, *o.ledger.lost]
+    spent: Counter[tuple[str | None, ...]] = Counter()
+    for row in rows:
+        counted = row.cost_nano if row.cost_nano is not None else row.held_nano or 0
+        for title, values in (("all", ()), ("users", (row.user,))):
+            spent[title, *values] += counted
+    for account, balance in o.money.balances.items():
+        title, _, values = parts(account)
+        assert balance.spent_nano == spent[title, *values], account
+
+
 def times_are_in_order(o: Outcome) -> None:
     for row in [*o.ledger.records, *o.ledger.lost]:
         assert row.total_us >= 0
@@ -130,6 +156,9 @@ LAWS: list[Callable[[Outcome], None]] = [
     a_cut_is_never_complete,
     a_caller_is_told_of_every_broken_stream,
     money_is_never_zero_once_usage_was_seen,
+    no_budget_is_ever_passed,
+    every_hold_is_settled,
+    budgets_count_what_the_ledger_says,
     times_are_in_order,
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -10,15 +11,16 @@ from typing import Any
 from msgspec.structs import replace
 
 from penstock.call import Call, Target
+from penstock.config.money import BudgetConfig
 from penstock.config.schema import Config
 from penstock.errors import PenstockError, StoreFailed
 from penstock.layer import Next
 from penstock.pipeline import build
-from penstock.ports import Key, Outgoing, Ports
+from penstock.ports import Account, Held, Key, Outgoing, Ports
 from penstock.ports.simulated import Scripted, SimulatedUpstream, Task, World
 from penstock.record import Intent, Record
 from penstock.secret import Secret
-from penstock.stores.memory import MemoryRetryBudget
+from penstock.stores.memory import MemoryBudgets, MemoryRetryBudget
 from penstock.wire.prices import PriceBook
 from script import ANSWER, HELLO, JSON, SSE, STREAM, KeyRing, LedgerBook, a_call, routes, shared
 
@@ -58,6 +60,35 @@ class Ledger(LedgerBook):
             self.lost.append(record)
             raise StoreFailed("The disk is full.")
         await super().close(record)
+
+
+class Money(MemoryBudgets):
+    """What is spent and held, with seeded failures; notes the most there ever was of each account."""
+
+    def __init__(self, world: World, fail_share: float) -> None:
+        super().__init__()
+        self._world, self._fail_share = world, fail_share
+        self.peaks: dict[str, int] = {}
+
+    async def hold(self, call_id: str, accounts: Sequence[Account], nano: int, until_us: int) -> Held:
+        await self._world.sleep(0.0)
+        if self._world.random.random() < self._fail_share:
+            raise StoreFailed("Locked.")
+        held = await super().hold(call_id, accounts, nano, until_us)
+        for account, balance in zip(accounts, held.balances, strict=True):
+            peak = max(self.peaks.get(account.name, 0), balance.spent_nano + balance.held_nano)
+            self.peaks[account.name] = peak
+        return held
+
+
+def some_budgets(random: Random) -> tuple[BudgetConfig, ...]:
+    """None, or one that is tight for a dozen calls, and one for each user."""
+    if random.random() < 0.4:
+        return ()
+    return (
+        BudgetConfig(name="all", limit_usd=random.choice(["0.0005", "0.0015", "0.01"])),
+        BudgetConfig(name="users", per=("user",), period="day", limit_usd=random.choice(["0.0005", "0.01"])),
+    )
 
 
 @dataclass
@@ -120,7 +151,8 @@ def a_visit(world: World, number: int) -> Visit:
     elif kind < 0.7:
         path, method = "/v1/models", "GET"
     secret = SECRET if random.random() < 0.93 else b"pk_wrong"
-    headers = ((b"x-api-key", secret), (b"x-world-call", b"call_%d" % number))
+    user = random.choice([b"ada", b"bob"])
+    headers = ((b"x-api-key", secret), (b"x-world-call", b"call_%d" % number), (b"x-penstock-user", user))
     call = a_call(body, path=path, method=method, headers=headers)
     return Visit(replace(call, id=f"call_{number}", began=world.now()), random.random() < 0.25)
 
@@ -155,6 +187,8 @@ class Outcome:
     upstream: SimulatedUpstream
     ledger: Ledger
     retries: int  #: the burst of the retry budget, which gets half a retry back for each success
+    money: Money
+    budgets: tuple[BudgetConfig, ...]
 
 
 def run_world(seed: int, *, calls: int = 12) -> Outcome:
@@ -163,11 +197,11 @@ def run_world(seed: int, *, calls: int = 12) -> Outcome:
     upstream = SimulatedUpstream(world, script_for(world.random))
     ledger = Ledger(world, world.random.choice([0.0, 0.0, 0.05, 0.3]))
     retries = world.random.choice([0, 2, 35])
-    ports = Ports(
-        world, world, upstream, ledger, KeyRing({KEY.digest: KEY}), MemoryRetryBudget(retries, 0.5), **shared(world)
-    )
+    budgets, money = some_budgets(world.random), Money(world, world.random.choice([0.0, 0.0, 0.3]))
+    kept = {**shared(world), "budgets": money}
+    ports = Ports(world, world, upstream, ledger, KeyRing({KEY.digest: KEY}), MemoryRetryBudget(retries, 0.5), **kept)
     target = Target("anthropic", "https://api.example", Secret("sk-world-1234567890"))
-    core = build(Config(), ports, routes(target), PRICES)
+    core = build(Config(budgets=budgets), ports, routes(target), PRICES)
     visits = []
     for number in range(calls):
         made = a_visit(world, number)
@@ -176,4 +210,4 @@ def run_world(seed: int, *, calls: int = 12) -> Outcome:
         if made.hangs_up and world.random.random() < 0.5:
             world.hang_up(made.task, after_s=world.uniform(0, 3))
     world.run()
-    return Outcome(world, visits, upstream, ledger, retries)
+    return Outcome(world, visits, upstream, ledger, retries, money, budgets)

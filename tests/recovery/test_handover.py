@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 import penstock
 from penstock.call import Call, Candidate, Plan, Policy, Target
-from penstock.config.schema import Config, FeatureConfig
+from penstock.config.features import FeatureConfig
+from penstock.config.schema import Config
 from penstock.faces.client.compose import composition
 from penstock.recovery.handover import BETA, HandedOver, handed_over
 from penstock.simulator import running

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 import re
 import types
 import typing
@@ -155,24 +157,31 @@ _KINDS: dict[Any, str] = {
     str: "a string",
     Path: "a path, as a string",
     tuple[str, ...]: "a list of strings",
+    tuple[int, ...]: "a list of whole numbers",
+    str | float: "a number, or a decimal string",
 }
 
 
+#: `str | None` is of one kind, `Literal["a"] | None` of the other.
+_UNIONS = (types.UnionType, typing.Union)
+
+
 def _without_none(hint: Any) -> Any:
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in _UNIONS:
         kept = [part for part in typing.get_args(hint) if part is not type(None)]
-        return kept[0] if len(kept) == 1 else hint
+        return _without_none(kept[0]) if len(kept) == 1 else functools.reduce(operator.or_, kept)
     return str if typing.get_origin(hint) is typing.Literal else hint
 
 
 def _is_of(value: object, hint: Any) -> bool:
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in _UNIONS:
         return any(_is_of(value, part) for part in typing.get_args(hint))
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         return isinstance(value, str)
     if origin is tuple:
-        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+        inner = typing.get_args(hint)[0]
+        return isinstance(value, tuple) and all(_is_of(part, inner) for part in value)
     if origin is not None:
         inner = typing.get_args(hint)[1]
         return isinstance(value, Mapping) and all(isinstance(part, inner) for part in value.values())

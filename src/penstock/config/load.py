@@ -27,7 +27,7 @@ from .schema import API_URL, Config
 from .secrets import Secrets
 
 FILE_NAME = "penstock.toml"
-LATER = frozenset({"alerts", "budgets"})
+LATER = frozenset({"alerts"})
 
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
@@ -224,6 +224,9 @@ class _Reading:
                 return dict(value)
             return {name: self.section(kind, below, (*path, name)) for name, below in value.items()}
         if isinstance(value, list):
+            inner = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple else None
+            if isinstance(inner, type) and issubclass(inner, Section):
+                return tuple(self.section(inner, below, (*path, number)) for number, below in enumerate(value))
             return tuple(value)
         if hint is Path and isinstance(value, str):
             return Path(value)

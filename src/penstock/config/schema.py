@@ -17,11 +17,12 @@ from typing import Literal
 from ..wire.envelopes import KINDS, default_url, envelope
 from . import faults
 from .faults import COUNTERS, DATABASE
+from .features import DAY_S, FeatureConfig, TierConfig
 from .keys import BadValue, Section, check, is_secret_like, key, shown, table
+from .money import BudgetConfig
 
 API_URL = "https://api.anthropic.com"
 STATUS_URL = "https://status.claude.com/api/v2/summary.json"
-DAY_S = 86_400.0
 
 _UPSTREAM_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 
@@ -143,48 +144,6 @@ class RoutingConfig(Section):
 
     default: str | None = key(None, "the upstream of calls that name none; needed where there are several")
     among: tuple[str, ...] = key((), "instead of one: the upstreams that conversations are shared among, by weight")
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureConfig(Section):
-    """One thing your application does with the API: `[features.NAME]`, and `[features.default]` for calls without."""
-
-    timeout_s: float | None = key(
-        None,
-        "how long a call may take, tries and waits included; without it `transport.total_s`",
-        least=0.1,
-        most=DAY_S,
-    )
-    lane: Literal["interactive", "background"] = key(
-        "interactive",
-        "whether somebody waits; background calls wait longer and go last",
-        one_of=("interactive", "background"),
-    )
-    fallback: tuple[str, ...] = key(
-        (),
-        'what to do where the one asked fails: "MODEL", "@UPSTREAM", "MODEL@UPSTREAM", "cached:SECONDS", "static:FILE"',
-        fault=faults.of_fallback,
-    )
-    on_refusal: Literal["return", "hop", "server"] = key(
-        "return",
-        'when a model declines: "return" says so, "hop" asks the next of `fallback`, "server" lets the API go on first',
-        one_of=("return", "hop", "server"),
-    )
-    single_flight: bool = key(False, "whether identical calls of one caller under way at once are one call")
-    reuse_s: float = key(0.0, "how long an answer is given again to identical calls of one caller", least=0, most=DAY_S)
-    reuse_tools: bool = key(False, "whether both hold for calls with tools too")
-    hedge_after_s: float | None = key(
-        None, "begin a second, paid try where none has begun to answer by then; never with tools", least=0.05
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class TierConfig(Section):
-    """What callers of one tier may do: `[tiers.NAME]`, and `[tiers.default]` for keys without. 0 is no limit."""
-
-    requests_per_minute: int = key(0, "messages and counts of one user; of one key where no user is named", least=0)
-    key_requests_per_minute: int = key(0, "messages and counts of one key, all its users together", least=0)
-    concurrency_max: int = key(0, "calls of one user, or else of one key, under way at once in one process", least=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +284,7 @@ class Config(Section):
     resilience: ResilienceConfig = table(ResilienceConfig, "what is tried again")
     features: Mapping[str, FeatureConfig] = table(dict, "what your application does, by name")
     tiers: Mapping[str, TierConfig] = table(dict, "what callers may do, by tier")
+    budgets: tuple[BudgetConfig, ...] = table(tuple, "what calls may cost")
     replay: ReplayConfig = table(ReplayConfig, "answers that are given again")
     pacing: PacingConfig = table(PacingConfig, "the upstreams' own limits")
     status: StatusConfig = table(StatusConfig, "the provider's status page")
@@ -344,6 +304,12 @@ class Config(Section):
                     "Name upstreams in lower-case letters, digits and inner dashes, at most 64.",
                 )
         self._check_routing()
+        titles = [budget.title for budget in self.budgets]
+        for number, title in enumerate(titles):
+            if title in titles[:number]:
+                raise BadValue(
+                    "Config", "budgets", f"has two called {shown(title)}", "Give one of them a `name` of its own."
+                )
         for name, feature in self.features.items():
             self._check_fallback(name, feature)
 

@@ -38,13 +38,29 @@ def _plain(value: object) -> object:
 
 
 def _write(tree: Mapping[str, object], path: tuple[str, ...], lines: list[str]) -> None:
-    own = {name: value for name, value in tree.items() if not isinstance(value, Mapping) and value is not None}
-    if path and own:
-        lines += ["", f"[{'.'.join(map(_key, path))}]"]
-    lines += [f"{_key(name)} = {_value(value)}" for name, value in own.items()]
+    _write_own(tree, lines, f"[{'.'.join(map(_key, path))}]" if path else "")
     for name, value in tree.items():
         if isinstance(value, Mapping):
             _write(value, (*path, name), lines)
+        for entry in _tables(value):
+            _write_own(entry, lines, f"[[{'.'.join(map(_key, (*path, name)))}]]")
+
+
+def _write_own(tree: Mapping[str, object], lines: list[str], header: str) -> None:
+    """A table without those in it; of an entry of an array, with them, in line."""
+    is_entry = header.startswith("[[")
+    own = {
+        name: value
+        for name, value in tree.items()
+        if value is not None and not _tables(value) and (is_entry or not isinstance(value, Mapping))
+    }
+    if header and own:
+        lines += ["", header]
+    lines += [f"{_key(name)} = {_value(value)}" for name, value in own.items()]
+
+
+def _tables(value: object) -> list[Mapping[str, object]]:
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
 
 
 def _key(name: str) -> str:
@@ -55,6 +71,8 @@ def _value(value: object) -> str:
     """JSON's notation of scalars and lists of strings is TOML's, but for what `_string` sees to."""
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{_key(name)} = {_value(below)}' for name, below in value.items())} }}"
     return _string(value) if isinstance(value, str) else json.dumps(value)
 
 

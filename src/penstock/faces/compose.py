@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TypedDict
 
@@ -11,14 +12,28 @@ from ..config.load import Loaded
 from ..config.schema import Config, UpstreamConfig
 from ..errors import ConfigError
 from ..layers.per_call.routing import Routes
-from ..ports import Answers, Circuits, Clock, Ledger, Quotas, RetryBudget
+from ..ports import Answers, Budgets, Circuits, Clock, Ledger, Quotas, RetryBudget
 from ..secret import Secret
-from ..stores.memory import MemoryAnswers, MemoryCircuits, MemoryLedger, MemoryQuotas, MemoryRetryBudget
+from ..spending.budget import Budget
+from ..stores.budgets import SqliteBudgets
+from ..stores.memory import (
+    MemoryAnswers,
+    MemoryBudgets,
+    MemoryCircuits,
+    MemoryLedger,
+    MemoryQuotas,
+    MemoryRetryBudget,
+)
 from ..stores.paces import Paces
+from ..stores.schema import connect
 from ..stores.shared import SharedDatabase, SqliteAnswers, SqliteCircuits, SqliteQuotas
 from ..stores.sqlite import SqliteLedger
 from ..wire.envelopes import KINDS, Envelope, Unusable, envelope
-from ..wire.prices import PriceBook
+from ..wire.prices import PriceBook, usd
+
+_DAY_US = 86_400_000_000
+
+_log = logging.getLogger("penstock.budgets")
 
 
 def price_book(config: Config) -> PriceBook:
@@ -48,6 +63,7 @@ class Shared(TypedDict):
     """What calls remember together, of the fields of Ports."""
 
     quotas: Quotas
+    budgets: Budgets
     circuits: Circuits
     answers: Answers
     paces: Paces
@@ -63,14 +79,43 @@ def shared(config: Config, clock: Clock) -> Shared:
         queue_max=own.queue_max,
     )
     if "memory" in (config.stores.counters, config.stores.ledger):
-        return {"quotas": MemoryQuotas(clock), "circuits": MemoryCircuits(), "answers": MemoryAnswers(), "paces": paces}
+        return {
+            "quotas": MemoryQuotas(clock),
+            "budgets": MemoryBudgets(),
+            "circuits": MemoryCircuits(),
+            "answers": MemoryAnswers(),
+            "paces": paces,
+        }
     held = SharedDatabase(config.data)
     return {
         "quotas": SqliteQuotas(held, clock),
+        "budgets": SqliteBudgets(held, clock),
         "circuits": SqliteCircuits(held, clock),
         "answers": SqliteAnswers(held),
         "paces": paces,
     }
+
+
+def begin_budgets(config: Config, ledger: Ledger, budgets: Budgets, clock: Clock) -> None:
+    """Bring what budgets have spent in line with the ledger, and keep it so. Blocks. Raises StoreFailed."""
+    if not isinstance(ledger, SqliteLedger) or not isinstance(budgets, SqliteBudgets):
+        return
+    ledger.tidied = budgets.sweep
+    if not config.budgets:
+        return
+    ledger.flush()
+    now_us = clock.wall_us()
+    connection = connect(config.data)
+    try:
+        budgets.sweep(connection)
+        counted = [Budget(own).counted(now_us) for own in config.budgets]
+        for one in budgets.begin(connection, counted, whole_from_us=now_us - config.records.keep_days * _DAY_US):
+            _log.warning(
+                "Budget %r (%s) had counted %s dollars, and the ledger says %s; it has been put right.",
+                *(one.title, one.account, usd(one.before_nano), usd(one.after_nano)),
+            )
+    finally:
+        connection.close()
 
 
 def timeouts(config: Config) -> Timeouts:

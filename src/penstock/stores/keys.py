@@ -35,7 +35,8 @@ Found = list[Key]
 
 _RANDOM_BYTES = 32
 _COLUMNS = (
-    "id, name, digest, shown, environment, scopes, created_at_us, tier, models, features, expires_at_us, revoked_at_us"
+    "id, name, digest, shown, environment, scopes, created_at_us, tier, models, features, expires_at_us, "
+    "revoked_at_us, limit_nano, period"
 )
 
 
@@ -67,6 +68,8 @@ class KeyStore:
         models: Iterable[str] | None = None,
         features: Iterable[str] | None = None,
         expires_at_us: int | None = None,
+        limit_nano: int | None = None,
+        period: str = "month",
     ) -> tuple[Key, Secret]:
         """Make a key and store it. The secret is not to be had again. Raises ConfigError for an unknown scope."""
         allowed = frozenset(scopes)
@@ -90,6 +93,8 @@ class KeyStore:
             models=None if models is None else frozenset(models),
             features=None if features is None else frozenset(features),
             expires_at_us=expires_at_us,
+            limit_nano=limit_nano,
+            period=period,
         )
         marks = ", ".join("?" * len(_COLUMNS.split(", ")))
         self._change(f"INSERT INTO keys ({_COLUMNS}) VALUES ({marks})", _to_row(key))
@@ -235,6 +240,8 @@ def _to_row(key: Key) -> tuple[Any, ...]:
         _to_text(key.features),
         key.expires_at_us,
         key.revoked_at_us,
+        key.limit_nano,
+        key.period,
     )
 
 
@@ -253,6 +260,8 @@ def _to_key(row: tuple[Any, ...]) -> Key:
         features=features,
         expires_at_us=row[10],
         revoked_at_us=row[11],
+        limit_nano=row[12],
+        period=row[13],
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..ports import Circuit, Claim, Clock, Key, StoredAnswer
+from ..ports import Account, Balance, Circuit, Claim, Clock, Held, Key, StoredAnswer
 from ..record import Intent, Record
 from .folding import killed
 from .window import Window
@@ -97,6 +97,39 @@ class Places:
             self._taken[name] -= 1
             if not self._taken[name]:
                 del self._taken[name]
+
+
+class MemoryBudgets:
+    """What one process has spent and holds."""
+
+    def __init__(self) -> None:
+        self.balances: dict[str, Balance] = {}
+        self.holds: dict[str, tuple[int, tuple[str, ...]]] = {}
+        self._lock = threading.Lock()
+
+    async def hold(self, call_id: str, accounts: Sequence[Account], nano: int, until_us: int) -> Held:
+        with self._lock:
+            known = [self.balances.get(account.name, Balance()) for account in accounts]
+            if not nano:
+                return Held(tuple(known))
+            for place, (account, now) in enumerate(zip(accounts, known, strict=True)):
+                if account.limit_nano is not None and now.spent_nano + now.held_nano + nano > account.limit_nano:
+                    return Held(tuple(known), place)
+            held = tuple([Balance(now.spent_nano, now.held_nano + nano) for now in known])
+            self.balances.update(zip([account.name for account in accounts], held, strict=True))
+            before, names = self.holds.get(call_id, (0, tuple([account.name for account in accounts])))
+            self.holds[call_id] = before + nano, names
+            return Held(held)
+
+    async def settle(self, call_id: str, nano: int) -> None:
+        with self._lock:
+            held, names = self.holds.pop(call_id, (0, ()))
+            for name in names:
+                now = self.balances[name]
+                self.balances[name] = Balance(now.spent_nano + nano, now.held_nano - held)
+
+    async def balance(self, name: str) -> Balance:
+        return self.balances.get(name, Balance())
 
 
 class MemoryQuotas(Places):

@@ -86,4 +86,16 @@ _M001 = (
     "INSERT INTO meta (name, value) VALUES ('keys_version', 0)",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (m001_calls_keys,)
+
+def m002_held(connection: Connection) -> None:
+    """What budgets held for a call, which is what they count where its cost is not known."""
+    connection.execute("ALTER TABLE calls ADD COLUMN held_nano INTEGER")
+
+
+def m003_limits_of_keys(connection: Connection) -> None:
+    """What a key may spend, and in what period."""
+    connection.execute("ALTER TABLE keys ADD COLUMN limit_nano INTEGER")
+    connection.execute("ALTER TABLE keys ADD COLUMN period TEXT NOT NULL DEFAULT 'month'")
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_calls_keys, m002_held, m003_limits_of_keys)

@@ -1,4 +1,4 @@
-"""What the processes of one host share between calls, in SQLite: counts per minute, open circuits, kept answers.
+"""What the processes of one host share between calls, in SQLite: counts per minute, open circuits, kept answers, money.
 
 Statements are short and wait for other processes no longer than `BUSY_MS`, for they run on the path of calls, on event
 loops too. What cannot be had in that time is a StoreFailed, and the layer that asked knows what to do without.
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from ..ports import Circuit, Claim, Clock, StoredAnswer
 from .memory import Places
+from .owners import Owner
 from .schema import connect, counters, failing, writing
 from .window import SLOT_US, SLOTS, Window
 
@@ -59,16 +60,41 @@ _TABLES = (
 )
 
 
+_MONEY = (
+    """CREATE TABLE accounts (
+        name TEXT PRIMARY KEY NOT NULL,
+        spent_nano INTEGER NOT NULL,
+        held_nano INTEGER NOT NULL,
+        until_us INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE holds (
+        call_id TEXT PRIMARY KEY NOT NULL,
+        owner TEXT NOT NULL,
+        until_us INTEGER NOT NULL,
+        nano INTEGER NOT NULL,
+        accounts BLOB NOT NULL
+    ) WITHOUT ROWID""",
+    # The budgets whose accounts are counted since some time, Unix microseconds.
+    "CREATE TABLE budgets (identity TEXT PRIMARY KEY NOT NULL, since_us INTEGER NOT NULL) WITHOUT ROWID",
+)
+
+
 def _first(connection: sqlite3.Connection) -> None:
     for statement in _TABLES:
         connection.execute(statement)
 
 
+def _second(connection: sqlite3.Connection) -> None:
+    for statement in _MONEY:
+        connection.execute(statement)
+
+
 class SharedDatabase:
-    """One connection of this process to the counters of a data folder, for all three stores."""
+    """One connection of this process to the counters of a data folder, for all stores that are in them."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
+        self.owner = Owner(data)
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inherited: list[sqlite3.Connection | None] = []
@@ -81,12 +107,18 @@ class SharedDatabase:
             yield self._opened()
 
     @contextmanager
-    def changing(self) -> Iterator[sqlite3.Connection]:
-        """One write transaction: all of it or nothing."""
+    def changing(self, busy_ms: int = BUSY_MS) -> Iterator[sqlite3.Connection]:
+        """One write transaction: all of it or nothing. `busy_ms`: how long to wait for that of another process."""
         with self._lock, failing(counters(self._data)):
             connection = self._opened()
-            with writing(connection):
-                yield connection
+            if busy_ms != BUSY_MS:
+                connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
+            try:
+                with writing(connection):
+                    yield connection
+            finally:
+                if busy_ms != BUSY_MS:
+                    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
     def close(self) -> None:
         with self._lock:
@@ -98,11 +130,12 @@ class SharedDatabase:
         """In a forked child: keep the inherited connection unused, for closing it would drop the parent's locks."""
         self._inherited.append(self._connection)
         self._connection = None
+        self.owner.let_go()
         self._lock = threading.RLock()
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = connect(self._data, place=counters(self._data), migrations=(_first,))
+            self._connection = connect(self._data, place=counters(self._data), migrations=(_first, _second))
             self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             self._connection.execute("PRAGMA synchronous = OFF")  # a killed process loses nothing, a power cut little
         return self._connection

@@ -15,6 +15,7 @@ import sqlite3
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import StoreFailed
@@ -63,6 +64,8 @@ class SqliteLedger:
         spool_lines: int = SPOOL_LINES,
         extend: Extend = allocate,
     ) -> None:
+        #: Called now and then with the database, once what dead processes left is in it. May raise StoreFailed.
+        self.tidied: Callable[[sqlite3.Connection], object] | None = None
         self._data, self._clock, self._sync, self._keep_days = data, clock, sync, keep_days
         self._window_s, self._extend = window_s, extend
         self._segment_bytes, self._spool_lines = segment_bytes, spool_lines
@@ -344,6 +347,8 @@ class SqliteLedger:
 
     def _tidy(self, connection: sqlite3.Connection) -> None:
         adopt(connection, journal_folder(self._data))
+        if self.tidied is not None:
+            self.tidied(connection)
         if self._keep_days is not None:
             before_us = self._clock.wall_us() - self._keep_days * _DAY_US
             while trim(connection, before_us, _TRIM_ROWS) == _TRIM_ROWS:

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from ..config.faults import is_candidate
-from ..config.schema import Config, FeatureConfig
+from ..config.features import FeatureConfig
+from ..config.schema import Config
 from ..wire.adapting import Unadaptable, adapted
 from ..wire.models import Model, shipped
 

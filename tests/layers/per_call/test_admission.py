@@ -6,15 +6,18 @@ from typing import Any
 
 import pytest
 
-from penstock.config.schema import AdmissionConfig
+from penstock.call import Call, Tags
+from penstock.config.features import FeatureConfig
+from penstock.config.schema import AdmissionConfig, Config, PricesConfig
 from penstock.errors import Refused
-from penstock.layers.per_call.admission import Admission
+from penstock.layers.per_call.admission import Admission, Capped
 from penstock.wire.prices import PriceBook
-from script import Drive, a_call, play
+from script import HELLO, Drive, a_call, play
 
 
-def admission(config: AdmissionConfig | None = None, *, refuses_unpriced: bool = False) -> Admission:
-    return Admission(config or AdmissionConfig(), PriceBook(), refuses_unpriced=refuses_unpriced)
+def admission(config: AdmissionConfig | None = None, *, refuses_unpriced: bool = False, **features: Any) -> Admission:
+    prices = PricesConfig(unknown_model="refuse" if refuses_unpriced else "flag")
+    return Admission(Config(admission=config or AdmissionConfig(), prices=prices, features=features), PriceBook())
 
 
 def test_a_well_formed_call_goes_onward_untouched(drive: Drive) -> None:
@@ -65,3 +68,43 @@ def test_a_model_without_a_price_is_refused_where_the_operator_says_so(drive: Dr
     assert (played.error.status, played.error.code) == (403, "unpriced_model")
     assert play(drive, admission(refuses_unpriced=True), a_call()).onward
     assert play(drive, admission(), a_call(unknown)).onward
+
+
+def of(feature: str | None, **fields: Any) -> Call:
+    return a_call({**HELLO, **fields}, tags=Tags(feature=feature))
+
+
+def test_an_answer_is_no_longer_than_its_feature_wants_and_the_rest_of_the_body_stays(drive: Drive) -> None:
+    layer = admission(short=FeatureConfig(task="classification"), default=FeatureConfig(max_tokens=1000))
+    call = of("short", max_tokens=64)
+    played = play(drive, layer, call)
+    (onward,) = played.onward
+    assert onward.body == call.body.replace(b'"max_tokens": 64', b'"max_tokens": 50')
+    assert onward.request is not None and onward.request.max_tokens == 50
+    assert played.fact(Capped).told() == "`max_tokens` was 64; the feature has 50."
+    for untouched in (of("short", max_tokens=50), of("other", max_tokens=1000), of(None, max_tokens=1)):
+        assert play(drive, layer, untouched).onward == [untouched]
+    (capped,) = play(drive, layer, of(None, max_tokens=4000)).onward
+    assert capped.request is not None and capped.request.max_tokens == 1000
+
+
+def test_a_missing_max_tokens_is_given(drive: Drive) -> None:
+    call = of("short", max_tokens="none")
+    (onward,) = play(drive, admission(short=FeatureConfig(max_tokens=9)), call).onward
+    assert b'"max_tokens": 9' in onward.body
+
+
+@pytest.mark.parametrize(
+    ("feature", "fields", "said"),
+    [
+        (FeatureConfig(max_tokens=50, over_max_tokens="refuse"), {"max_tokens": 64}, "64 is more than the 50"),
+        (
+            FeatureConfig(max_tokens=1000),
+            {"max_tokens": 4000, "thinking": {"type": "enabled", "budget_tokens": 1024}},
+            "1,024 leaves nothing of the 1,000",
+        ),
+    ],
+)
+def test_what_cannot_be_capped_is_refused(drive: Drive, feature: FeatureConfig, fields: Any, said: str) -> None:
+    played = play(drive, admission(short=feature), of("short", **fields))
+    assert isinstance(played.error, Refused) and said in str(played.error) and played.onward == []

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from penstock.call import Call, Caller, Tags
-from penstock.config.schema import TierConfig
+from penstock.config.features import TierConfig
 from penstock.errors import Refused, StoreFailed, UpstreamFailed, rendered
 from penstock.layers.per_call.limits import Limits, Uncounted
 from penstock.ports import Ports

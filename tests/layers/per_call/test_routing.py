@@ -7,7 +7,8 @@ from collections import Counter
 from msgspec.structs import replace
 
 from penstock.call import Call, Candidate, Plan, Policy, Tags, Target
-from penstock.config.schema import Config, FeatureConfig, RoutingConfig, UpstreamConfig
+from penstock.config.features import FeatureConfig
+from penstock.config.schema import Config, RoutingConfig, UpstreamConfig
 from penstock.layers.per_call.routing import Routed, Routes, Routing, conversation, ranked
 from script import HELLO, UPSTREAM, Drive, a_call, play, routes
 

@@ -34,6 +34,7 @@ class Composition:
         self.ledger = compose.ledger(config, self._blocking)
         self._retries = compose.retry_budget(config)
         self._shared = compose.shared(config, self._blocking)
+        compose.begin_budgets(config, self.ledger, self._shared["budgets"], self._blocking)
         self._limits = PoolLimits(
             connections_max=config.transport.connections_max, idle_max=config.transport.idle_connections_max
         )

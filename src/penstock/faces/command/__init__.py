@@ -13,7 +13,7 @@ import typer
 
 from ...errors import PenstockError
 from ...version import VERSION
-from . import check, config, explain, keys, report, serve, simulator
+from . import budgets, check, config, explain, keys, report, serve, simulator
 
 app = typer.Typer(
     name="penstock",
@@ -29,6 +29,7 @@ app.command("report")(report.report)
 app.command("explain")(explain.explain)
 app.add_typer(simulator.app, name="simulator")
 app.add_typer(keys.app, name="keys")
+app.add_typer(budgets.app, name="budgets")
 app.add_typer(config.app, name="config")
 app.add_typer(check.app, name="check")
 

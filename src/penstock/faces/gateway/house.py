@@ -52,6 +52,7 @@ class House:
         self._upstream = _upstream(config)
         shared = compose.shared(config, clock)
         run(shared["circuits"].find(""))  # opens the store, so that faults show at once
+        compose.begin_budgets(config, self._ledger, shared["budgets"], clock)
         self._status = MemoryStatus()
         self._ports = Ports(
             clock,
@@ -136,6 +137,8 @@ class House:
         if fixed:
             log.warning("reload: %s cannot change while running and stays as it was; restart for it", ", ".join(fixed))
         config = replace(config, **kept, transport=replace(config.transport, backend=self.config.transport.backend))
+        if config.budgets != self.config.budgets:
+            compose.begin_budgets(config, self._ledger, self._ports.budgets, self._ports.clock)
         core = build(config, self._ports, routes, compose.price_book(config))
         self.gateway.swap(core, compose.timeouts(config), drains_on_hangup=config.transport.on_hangup == "drain")
         self.config, self._routes = config, routes

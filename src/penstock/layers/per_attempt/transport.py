@@ -9,7 +9,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from ...call import Call, Fact, Headers, Target
-from ...errors import PenstockError, Refused, StoreFailed, Unavailable
+from ...errors import NOT_SENT, PenstockError, Refused, StoreFailed, Unavailable
 from ...ports import Incoming, Outgoing, Ports
 from ...ports.opened import Opened
 from ...record import Intent, Record
@@ -104,7 +104,7 @@ class Transport:
                 code, said = error.code, error.message
             broken_us = round((clock.now() - began) * 1_000_000)
             # Without a connection no request left, and nothing can have been billed.
-            had_left = not isinstance(error, Refused) and code not in ("connect_failed", "connect_timeout", "closed")
+            had_left = not isinstance(error, Refused) and code not in NOT_SENT
             call.trail.append(Broken(target.name, code, said, sent_us, broken_us, had_left))
             if isinstance(error, PenstockError):
                 _forget_frames(error)
@@ -159,7 +159,7 @@ class Transport:
         return Outgoing(call.method, self._place(target.url)[0], path, dressed.headers, dressed.body, call.timeouts)
 
     async def _note_intent(self, call: Call, target: Target) -> None:
-        request, caller, tags = call.request, call.caller, call.tags
+        request, caller, tags, purse = call.request, call.caller, call.tags, call.trail.purse
         intent = Intent(
             call_id=call.id,
             began_at_us=call.began_at_us,
@@ -177,6 +177,7 @@ class Transport:
             session=tags.session,
             segment=tags.segment,
             attempt=1 + sum(type(fact) in _ATTEMPTS for fact in call.trail),
+            held_nano=None if purse is None else purse.committed_nano,
         )
         try:
             await self._ports.ledger.open(intent)

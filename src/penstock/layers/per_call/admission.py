@@ -6,20 +6,53 @@ is the API's to judge, in its own words.
 
 from __future__ import annotations
 
-from ...call import Call
-from ...config.schema import AdmissionConfig
+import msgspec
+from msgspec.structs import replace
+
+from ...call import Call, Fact
+from ...config.schema import Config
 from ...errors import Refused
 from ...layer import Next
 from ...reply import Reply
+from ...wire import lenient
+from ...wire.adapting.splice import Spliced
 from ...wire.messages import Malformed, read_request
 from ...wire.prices import PriceBook
 
 
-class Admission:
-    """Refuses what cannot be a call, and with `refuses_unpriced` what no price is known for."""
+class Capped(Fact, frozen=True):
+    """`max_tokens` was lowered to what the feature has, or given where it was missing."""
 
-    def __init__(self, config: AdmissionConfig, prices: PriceBook, *, refuses_unpriced: bool) -> None:
-        self._config, self._prices, self._refuses_unpriced = config, prices, refuses_unpriced
+    asked: int | None
+    max_tokens: int
+
+    def told(self) -> str:
+        before = "not given" if self.asked is None else f"{self.asked:,}"
+        return f"`max_tokens` was {before}; the feature has {self.max_tokens:,}."
+
+
+class _Thinking(msgspec.Struct, frozen=True):
+    budget_tokens: int = 0
+
+
+class _Thinker(msgspec.Struct, frozen=True):
+    thinking: _Thinking = _Thinking()
+
+
+_THINKING = msgspec.json.Decoder(_Thinker)
+
+
+class Admission:
+    """Refuses what cannot be a call, and where the config wants it what no price is known for; caps answers."""
+
+    def __init__(self, config: Config, prices: PriceBook) -> None:
+        self._config, self._prices = config.admission, prices
+        self._refuses_unpriced = config.prices.unknown_model == "refuse"
+        self._caps = {
+            name: (feature.max_tokens_most, feature.over_max_tokens == "refuse")
+            for name, feature in config.features.items()
+            if feature.max_tokens_most is not None
+        }
 
     async def __call__(self, call: Call, onward: Next) -> Reply:
         name = call.endpoint.name
@@ -49,7 +82,36 @@ class Admission:
                     status=403,
                     type="permission_error",
                 )
+            if self._caps and name == "messages":
+                call = self._capped(call)
         return await onward(call)
+
+    def _capped(self, call: Call) -> Call:
+        """The call with no longer an answer than its feature wants. Raises Refused."""
+        feature, request = call.tags.feature or "default", call.request
+        most, refuses = self._caps.get(feature) or self._caps.get("default") or (None, False)
+        if most is None or request is None or (request.max_tokens is not None and request.max_tokens <= most):
+            return call
+        if refuses and request.max_tokens is not None:
+            raise _malformed(
+                f"max_tokens: {request.max_tokens:,} is more than the {most:,} of feature {feature!r}.",
+                f"Ask for at most {most}, or raise it under [features.{feature}].",
+            )
+        thought = 0
+        if b'"budget_tokens"' in call.body:
+            thought = lenient.decode(_THINKING, call.body).thinking.budget_tokens
+        if thought >= most:
+            raise _malformed(
+                f"thinking.budget_tokens: {thought:,} leaves nothing of the {most:,} tokens of feature {feature!r}.",
+                f"Think less, or raise `max_tokens` under [features.{feature}].",
+            )
+        try:
+            fields = Spliced(call.body)
+        except ValueError as fault:
+            raise _malformed(f"The body cannot be edited: {fault}.", "Give each field once.") from fault
+        fields.put("max_tokens", b"%d" % most)
+        call.trail.append(Capped(request.max_tokens, most))
+        return replace(call, body=fields.text, request=replace(request, max_tokens=most))
 
 
 def _malformed(message: str, fix: str) -> Refused:

@@ -76,12 +76,17 @@ class _Entry(Tap):
         if record.upstream_us is not None:  # so far the moment the request left; now how long it took
             record.upstream_us = record.total_us - record.upstream_us
         record.trail = _TRAIL.encode(call.trail)
+        purse = call.trail.purse
+        if purse is not None:
+            record.held_nano = purse.committed_nano
         try:
             await self._ports.ledger.close(record)
         except StoreFailed:
             # The answer is paid for and must reach its caller. The intent, if one was written, flags the
             # loss at the next start; the store itself has logged it.
-            return
+            pass
+        if purse is not None:  # after the row, by which a hold is settled that is not settled here
+            await purse.settle(record.cost_nano)
 
     def _record(self, ending: Ending, now: float) -> Record:
         call, request = self._call, self._call.request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...call import Call, Fact
-from ...config.schema import TierConfig
+from ...config.features import TierConfig
 from ...errors import Refused, StoreFailed
 from ...layer import Next
 from ...ports import Ports

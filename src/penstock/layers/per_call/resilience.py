@@ -89,7 +89,8 @@ class Resilience:
         for place, candidate in enumerate(plan.candidates):
             if place and self._ports.clock.now() + LEAST_S > deadline:
                 break
-            passed = handed_over(call) if place == 0 else self._hopped(call, place)
+            is_as_asked = place == 0 and candidate.model is None
+            passed = handed_over(call) if is_as_asked else self._hopped(call, place)
             if passed is None:
                 continue
             named = _circuit(candidate, call)

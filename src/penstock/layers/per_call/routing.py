@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ...call import Call, Candidate, Fact, Plan, Policy, Target
-from ...config.schema import Config, FeatureConfig
+from ...config.features import FeatureConfig
+from ...config.schema import Config
 from ...layer import Next
 from ...reply import Reply
 

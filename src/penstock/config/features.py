@@ -1,0 +1,76 @@
+"""What your application does with the API, and for whom: `[features.NAME]` and `[tiers.NAME]`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from . import faults
+from .keys import Section, key
+
+DAY_S = 86_400.0
+#: The most tokens of an answer, by kind of task.
+TASKS = {"classification": 50, "summary": 500, "chat": 2048}
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureConfig(Section):
+    """One thing your application does with the API: `[features.NAME]`, and `[features.default]` for calls without."""
+
+    timeout_s: float | None = key(
+        None,
+        "how long a call may take, tries and waits included; without it `transport.total_s`",
+        least=0.1,
+        most=DAY_S,
+    )
+    lane: Literal["interactive", "background"] = key(
+        "interactive",
+        "whether somebody waits; background calls wait longer and go last",
+        one_of=("interactive", "background"),
+    )
+    fallback: tuple[str, ...] = key(
+        (),
+        'what to do where the one asked fails: "MODEL", "@UPSTREAM", "MODEL@UPSTREAM", "cached:SECONDS", "static:FILE"',
+        fault=faults.of_fallback,
+    )
+    on_refusal: Literal["return", "hop", "server"] = key(
+        "return",
+        'when a model declines: "return" says so, "hop" asks the next of `fallback`, "server" lets the API go on first',
+        one_of=("return", "hop", "server"),
+    )
+    single_flight: bool = key(False, "whether identical calls of one caller under way at once are one call")
+    reuse_s: float = key(0.0, "how long an answer is given again to identical calls of one caller", least=0, most=DAY_S)
+    reuse_tools: bool = key(False, "whether both hold for calls with tools too")
+    hedge_after_s: float | None = key(
+        None, "begin a second, paid try where none has begun to answer by then; never with tools", least=0.05
+    )
+    task: Literal["classification", "summary", "chat"] | None = key(
+        None,
+        "what kind of answers it wants, for a `max_tokens` of 50, 500 or 2,048",
+        one_of=tuple(TASKS),
+    )
+    max_tokens: int | None = key(None, "the most an answer may have; without it that of `task`", least=1)
+    over_max_tokens: Literal["clamp", "refuse"] = key(
+        "clamp", "what becomes of a call that asks for more", one_of=("clamp", "refuse")
+    )
+    hold: Literal["most", "expected"] = key(
+        "most",
+        "what budgets hold for a call under way: the most it can cost, or what nineteen of twenty stay below",
+        one_of=("most", "expected"),
+    )
+    may_trim: bool = key(False, "whether `max_tokens` may be lowered to what a budget has left")
+    downgrade: str | None = key(None, "the model that calls go to where a budget wants it")
+
+    @property
+    def max_tokens_most(self) -> int | None:
+        """The most an answer may have; None for what the model can."""
+        return self.max_tokens if self.max_tokens is not None else TASKS[self.task] if self.task is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class TierConfig(Section):
+    """What callers of one tier may do: `[tiers.NAME]`, and `[tiers.default]` for keys without. 0 is no limit."""
+
+    requests_per_minute: int = key(0, "messages and counts of one user; of one key where no user is named", least=0)
+    key_requests_per_minute: int = key(0, "messages and counts of one key, all its users together", least=0)
+    concurrency_max: int = key(0, "calls of one user, or else of one key, under way at once in one process", least=0)

@@ -1,0 +1,114 @@
+"""A budget as calls meet it: whether it is about a call, and which of its accounts counts the call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ..call import Call
+from ..config.money import BudgetConfig
+from ..ports import Account, Counted
+from ..wire.prices import usd
+from .periods import Span, span
+
+#: The column of the ledger that each dimension is.
+COLUMNS = {"key": "key_id", "model": "model_asked"}
+#: Accounts are kept so long after their period's end, for reports.
+_KEPT_US = 40 * 86_400_000_000
+
+Who = Mapping[str, str | None]
+
+
+class Charged(msgspec.Struct, frozen=True):
+    """A budget that is about a call, the account, and what that is kept apart by, such as a user's name."""
+
+    budget: Budget
+    account: Account
+    span: Span
+    values: tuple[str, ...] = ()
+
+    def shown(self) -> str:
+        """The budget and whose part of it, in words."""
+        each = [f"{name} {value!r}" for name, value in zip(self.budget.config.per, self.values, strict=True)]
+        return f"{self.budget.config.title!r} of {', '.join(each)}" if each else f"{self.budget.config.title!r}"
+
+
+class Budget:
+    """One entry of the config. `about` says where a call counts."""
+
+    def __init__(self, config: BudgetConfig) -> None:
+        self.config = config
+        self.limit_nano, self.plan_nano = config.limit_nano, config.plan_nano
+        self._zone = ZoneInfo(config.timezone)
+        self._where = tuple(config.where.items())
+        self._span = span(config.period, self._zone, 0)
+        self._made: dict[tuple[str, ...], Charged] = {}
+
+    def about(self, who: Who, at_us: int) -> Charged | None:
+        """Where a call of that moment counts; None where the budget is not about it."""
+        for name, value in self._where:
+            if who[name] != value:
+                return None
+        if not self._span.from_us <= at_us < self._span.until_us:
+            self._span, self._made = self.span(at_us), {}
+        values = tuple([who[name] or "" for name in self.config.per])
+        known = self._made.get(values)
+        if known is None:
+            account = Account(self.account(values, self._span), self.limit_nano, self._span.until_us + _KEPT_US)
+            known = Charged(self, account, self._span, values)
+            if len(self._made) < 10_000:
+                self._made[values] = known
+        return known
+
+    def span(self, at_us: int) -> Span:
+        """The period that a moment is in."""
+        return span(self.config.period, self._zone, at_us)
+
+    def counted(self, at_us: int) -> Counted:
+        """What its accounts of the period of a moment count."""
+        of = self.span(at_us)
+        columns = [(COLUMNS.get(name, name), value) for name, value in self._where]
+        per = tuple([COLUMNS.get(name, name) for name in self.config.per])
+        own = self.config
+        return Counted(
+            repr((own.title, sorted(columns), per, own.period, own.timezone)),
+            own.title,
+            tuple(columns),
+            per,
+            of.from_us,
+            of.until_us,
+            of.until_us + _KEPT_US,
+            lambda values: self.account(values, of),
+        )
+
+    def account(self, values: tuple[str, ...], of: Span) -> str:
+        """The name of an account; the reverse of `penstock.spending.budget.parts`."""
+        return "\x1f".join((self.config.title, of.label, *values))
+
+
+def of_key(limit_nano: int, period: str) -> Budget:
+    """The budget of the keys that have this limit of their own, each for itself."""
+    named = f"each key's own {usd(limit_nano)}, {period}"
+    return Budget(BudgetConfig(name=named, per=("key",), period=period, limit_usd=usd(limit_nano)))  # type: ignore[arg-type]
+
+
+def parts(account: str) -> tuple[str, str, tuple[str, ...]]:
+    """A budget's title, the period and the values, of an account's name."""
+    title, label, *values = account.split("\x1f")
+    return title, label, tuple(values)
+
+
+def who_asks(call: Call) -> Who:
+    """What budgets may be about, of a call."""
+    caller, tags = call.caller, call.tags
+    return {
+        "environment": caller.environment if caller is not None else None,
+        "key": caller.key_id if caller is not None else None,
+        "segment": tags.segment,
+        "user": tags.user,
+        "session": tags.session,
+        "feature": tags.feature,
+        "model": call.request.model if call.request is not None else None,
+    }

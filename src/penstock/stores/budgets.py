@@ -1,0 +1,214 @@
+"""What budgets have spent and hold, in the counters of a data folder.
+
+The ledger is the truth, and what is here follows from it: a hold whose owner died, or that outlived its lease, is
+settled by the call's row, and every account can be counted anew. Money in nano-dollars.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ..errors import StoreFailed
+from ..ports import Account, Balance, Clock, Counted, Held
+from .shared import SharedDatabase
+
+#: What a row of the ledger counts for: its cost, or all that was held where that is not known.
+COUNTED = "coalesce(cost_nano, held_nano, 0)"
+
+#: How long a process may take to bring a row into the ledger's database.
+PAUSE_S = 1.0
+
+_COUNT_BUSY_MS = 5000
+_LEASE_US = 60_000_000
+_PRUNE_US = 3_600_000_000
+_PRUNED_ROWS = 1000
+_NAMES = msgspec.json.Decoder(list[str])
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """An account that was not what the ledger says: what it had, and what it has now."""
+
+    title: str
+    account: str
+    before_nano: int
+    after_nano: int
+
+
+class SqliteBudgets:
+    """Holds and settles in one short transaction each, for all processes of a host."""
+
+    def __init__(self, shared: SharedDatabase, clock: Clock) -> None:
+        self._shared, self._clock = shared, clock
+        self._late: dict[str, int] = {}
+        self._pruned_us = 0
+
+    async def hold(self, call_id: str, accounts: Sequence[Account], nano: int, until_us: int) -> Held:
+        with self._shared.changing() as connection:
+            late = self._settle_late(connection)
+            held = _hold(connection, call_id, accounts, nano, (self._shared.owner.name(), until_us))
+            self._prune(connection)
+        self._forget(late)
+        return held
+
+    async def settle(self, call_id: str, nano: int) -> None:
+        self._late[call_id] = nano
+        try:
+            with self._shared.changing() as connection:
+                late = self._settle_late(connection)
+        except StoreFailed:
+            return  # with the next hold or settlement, or else by the sweeper
+        self._forget(late)
+
+    async def balance(self, name: str) -> Balance:
+        with self._shared.reading() as connection:
+            return _balance(connection, name)
+
+    def balances(self) -> dict[str, Balance]:
+        """Of every account, by name. Blocks. Raises StoreFailed."""
+        with self._shared.reading() as connection:
+            return {
+                row[0]: Balance(row[1], row[2])
+                for row in connection.execute("SELECT name, spent_nano, held_nano FROM accounts")
+            }
+
+    def _settle_late(self, connection: sqlite3.Connection) -> list[str]:
+        late = list(self._late.items())
+        for call_id, nano in late:
+            settle(connection, call_id, nano)
+        return [call_id for call_id, _ in late]
+
+    def _forget(self, late: Iterable[str]) -> None:
+        for call_id in late:
+            self._late.pop(call_id, None)
+
+    def _prune(self, connection: sqlite3.Connection) -> None:
+        now_us = self._clock.wall_us()
+        if now_us - self._pruned_us > _PRUNE_US:
+            self._pruned_us = now_us
+            old = "SELECT name FROM accounts WHERE until_us < ? AND held_nano = 0 LIMIT ?"
+            connection.execute(f"DELETE FROM accounts WHERE name IN ({old})", (now_us, _PRUNED_ROWS))
+
+    def sweep(self, ledger: sqlite3.Connection) -> int:
+        """Settle the holds of dead processes, and those past their lease, by the ledger's rows; how many it were.
+
+        To be called once the journals of the dead are in the ledger. A call that has no row there is still under way
+        where its process lives, and never left where it does not. Blocks. Raises StoreFailed.
+        """
+        now_us = self._clock.wall_us()
+        with self._shared.reading() as connection:
+            rows = connection.execute("SELECT call_id, owner, until_us FROM holds").fetchall()
+        dead = self._shared.owner.dead({row[1] for row in rows})
+        swept = 0
+        for call_id, owner, until_us in rows:
+            if owner not in dead and until_us > now_us:
+                continue
+            row = ledger.execute(f"SELECT {COUNTED} FROM calls WHERE call_id = ?", (call_id,)).fetchone()
+            with self._shared.changing() as connection:
+                if row is None and owner not in dead:
+                    connection.execute("UPDATE holds SET until_us = ? WHERE call_id = ?", (now_us + _LEASE_US, call_id))
+                else:
+                    swept += settle(connection, call_id, row[0] if row is not None else 0)
+        self._shared.owner.others()
+        return swept
+
+    def begin(self, ledger: sqlite3.Connection, budgets: Sequence[Counted], *, whole_from_us: int) -> list[Difference]:
+        """At the start: count what was not counted before, and check the rest where no other process is at work.
+
+        What differs from the ledger is put right; what differed is returned. Periods that began before `whole_from_us`
+        are not checked, for rows of theirs may be gone. Blocks. Raises StoreFailed.
+        """
+        with self._shared.reading() as connection:
+            known = {row[0] for row in connection.execute("SELECT identity FROM budgets")}
+        is_alone = self._shared.owner.others() == 0
+        due = [one for one in budgets if one.identity not in known or (is_alone and one.from_us >= whole_from_us)]
+        found = self.count(ledger, due, pause_s=0.0 if is_alone else PAUSE_S) if due else []
+        checked = {one.title for one in due if one.identity in known}
+        return [one for one in found if one.title in checked]
+
+    def count(self, ledger: sqlite3.Connection, budgets: Sequence[Counted], *, pause_s: float) -> list[Difference]:
+        """Count the accounts of budgets anew from the ledger; what was otherwise before.
+
+        No call of any process is held or settled meanwhile. `pause_s` gives others the time to bring the rows of those
+        that were settled into the ledger; calls that still hold something are left to their settlement. Raises
+        StoreFailed.
+        """
+        differences: list[Difference] = []
+        with self._shared.changing(_COUNT_BUSY_MS) as connection:
+            if pause_s:
+                threading.Event().wait(pause_s)
+            held = {row[0] for row in connection.execute("SELECT call_id FROM holds")}
+            for one in budgets:
+                spent = _by_ledger(ledger, one, held)
+                before = {
+                    row[0]: row[1]
+                    for row in connection.execute(
+                        "SELECT name, spent_nano FROM accounts WHERE until_us = ?", (one.kept_until_us,)
+                    )
+                    if row[0].startswith(one.name(())) and row[1] != spent.get(row[0], 0)
+                }
+                differences += [Difference(one.title, name, was, spent.get(name, 0)) for name, was in before.items()]
+                connection.executemany(
+                    "INSERT INTO accounts VALUES (?1, ?2, 0, ?3) ON CONFLICT (name) DO UPDATE SET spent_nano = ?2",
+                    [(name, nano, one.kept_until_us) for name, nano in {**dict.fromkeys(before, 0), **spent}.items()],
+                )
+                connection.execute("INSERT OR IGNORE INTO budgets VALUES (?, ?)", (one.identity, self._clock.wall_us()))
+        return differences
+
+
+def _by_ledger(ledger: sqlite3.Connection, budget: Counted, held: set[str]) -> dict[str, int]:
+    """What each account of a budget has spent by the ledger, without calls that still hold something."""
+    columns = "".join(f", coalesce({column}, '')" for column in budget.per)
+    conditions = "".join(f" AND {column} = ?" for column, _ in budget.where)
+    values = (budget.from_us, budget.until_us, *[value for _, value in budget.where])
+    within = f"FROM calls WHERE began_at_us >= ? AND began_at_us < ?{conditions}"
+    groups = ", ".join(str(place) for place in range(2, 2 + len(budget.per)))
+    query = f"SELECT sum({COUNTED}){columns} {within}" + (f" GROUP BY {groups}" if groups else "")
+    spent = {budget.name(tuple(row[1:])): row[0] for row in ledger.execute(query, values) if row[0]}
+    for call_id in held:
+        row = ledger.execute(f"SELECT {COUNTED}{columns} {within} AND call_id = ?", (*values, call_id)).fetchone()
+        if row is not None:
+            spent[budget.name(tuple(row[1:]))] -= row[0]
+    return spent
+
+
+def _hold(
+    connection: sqlite3.Connection, call_id: str, accounts: Sequence[Account], nano: int, lease: tuple[str, int]
+) -> Held:
+    balances = [_balance(connection, account.name) for account in accounts]
+    if not nano:
+        return Held(tuple(balances))
+    for place, (account, balance) in enumerate(zip(accounts, balances, strict=True)):
+        if account.limit_nano is not None and balance.spent_nano + balance.held_nano + nano > account.limit_nano:
+            return Held(tuple(balances), place)
+    connection.executemany(
+        "INSERT INTO accounts VALUES (?1, 0, ?2, ?3) ON CONFLICT (name) DO UPDATE SET held_nano = held_nano + ?2",
+        [(account.name, nano, account.until_us) for account in accounts],
+    )
+    names = msgspec.json.encode([account.name for account in accounts])
+    connection.execute(
+        "INSERT INTO holds VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (call_id) DO UPDATE SET nano = nano + ?4",
+        (call_id, *lease, nano, names),
+    )
+    return Held(tuple([Balance(balance.spent_nano, balance.held_nano + nano) for balance in balances]))
+
+
+def settle(connection: sqlite3.Connection, call_id: str, nano: int) -> bool:
+    """Inside the caller's transaction: end a hold, so much of which was spent; False where there is none."""
+    row = connection.execute("SELECT nano, accounts FROM holds WHERE call_id = ?", (call_id,)).fetchone()
+    if row is None:
+        return False
+    connection.execute("DELETE FROM holds WHERE call_id = ?", (call_id,))
+    connection.executemany(
+        "UPDATE accounts SET held_nano = held_nano - ?, spent_nano = spent_nano + ? WHERE name = ?",
+        [(row[0], nano, name) for name in _NAMES.decode(row[1])],
+    )
+    return True
+
+
+def _balance(connection: sqlite3.Connection, name: str) -> Balance:
+    row = connection.execute("SELECT spent_nano, held_nano FROM accounts WHERE name = ?", (name,)).fetchone()
+    return Balance(*row) if row is not None else Balance()
