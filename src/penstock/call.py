@@ -7,6 +7,7 @@ all copies of a call share, so that the outermost layer reads what the innermost
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -82,8 +83,8 @@ class Trail(list[Fact]):
 
     __slots__ = ("purse",)
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, facts: Iterable[Fact] = ()) -> None:
+        super().__init__(facts)
         self.purse: Purse | None = None
 
     def last(self, kind: type[F]) -> F | None:

@@ -187,7 +187,7 @@ def _without_none(tree: object) -> object:
     if isinstance(tree, dict):
         plain = {name: _without_none(below) for name, below in tree.items()}
         return {name: below for name, below in plain.items() if below is not None and below != {}}
-    return tree
+    return [_without_none(below) for below in tree] if isinstance(tree, list) else tree
 
 
 # --- no secret ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from penstock.config.schema import Config
 from penstock.errors import PenstockError, StoreFailed
 from penstock.layer import Next
 from penstock.pipeline import build
-from penstock.ports import Account, Held, Key, Outgoing, Ports
+from penstock.ports import Key, Outgoing, Ports
+from penstock.ports.money import Account, Held
 from penstock.ports.simulated import Scripted, SimulatedUpstream, Task, World
 from penstock.record import Intent, Record
 from penstock.secret import Secret

@@ -52,7 +52,7 @@ def _write_own(tree: Mapping[str, object], lines: list[str], header: str) -> Non
     own = {
         name: value
         for name, value in tree.items()
-        if value is not None and not _tables(value) and (is_entry or not isinstance(value, Mapping))
+        if value not in (None, {}) and not _tables(value) and (is_entry or not isinstance(value, Mapping))
     }
     if header and own:
         lines += ["", header]

@@ -12,7 +12,8 @@ from ..config.load import Loaded
 from ..config.schema import Config, UpstreamConfig
 from ..errors import ConfigError
 from ..layers.per_call.routing import Routes
-from ..ports import Answers, Budgets, Circuits, Clock, Ledger, Quotas, RetryBudget
+from ..ports import Answers, Circuits, Clock, Ledger, Quotas, RetryBudget
+from ..ports.money import Budgets
 from ..secret import Secret
 from ..spending.budget import Budget
 from ..stores.budgets import SqliteBudgets

@@ -9,7 +9,7 @@ import msgspec
 
 from ..call import Call
 from ..config.money import BudgetConfig
-from ..ports import Account, Counted
+from ..ports.money import Account, Counted
 from ..wire.prices import usd
 from .periods import Span, span
 

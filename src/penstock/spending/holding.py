@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from ..call import Call
-from ..ports import Budgets
+from ..ports.money import Budgets
 
 #: What an attempt is held to cost, in nano-dollars. Raises Refused.
 Weigh = Callable[[Call], int]

@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from ..errors import Refused
-from ..ports import Balance
+from ..ports.money import Balance
 from ..wire.prices import usd
 from .budget import Charged
 

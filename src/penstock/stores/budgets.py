@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from ..errors import StoreFailed
-from ..ports import Account, Balance, Clock, Counted, Held
+from ..ports import Clock
+from ..ports.money import Account, Balance, Counted, Held
 from .shared import SharedDatabase
 
 #: What a row of the ledger counts for: its cost, or all that was held where that is not known.

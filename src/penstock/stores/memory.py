@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..ports import Account, Balance, Circuit, Claim, Clock, Held, Key, StoredAnswer
+from ..ports import Circuit, Claim, Clock, Key, StoredAnswer
+from ..ports.money import Account, Balance, Held
 from ..record import Intent, Record
 from .folding import killed
 from .window import Window

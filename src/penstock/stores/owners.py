@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -38,12 +38,9 @@ class Owner:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for _ in range(_TRIES):  # another process may take a new file for that of a dead one, and delete it
-                name = secrets.token_hex(8)
-                fd = os.open(
-                    self._folder / f"{name}{_SUFFIX}", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-                )
+                fd, place = tempfile.mkstemp(_SUFFIX, "", self._folder)  # only its owner may read it
                 if _lock(fd):
-                    return name, fd
+                    return Path(place).stem, fd
                 os.close(fd)
         except OSError as error:
             raise unwritable(self._folder, error) from error

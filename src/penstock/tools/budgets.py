@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from ..config.money import BudgetConfig
 from ..config.schema import Config
-from ..ports import Balance, Clock, Counted, Key
+from ..ports import Clock, Key
+from ..ports.money import Balance, Counted
 from ..spending.budget import Budget, of_key, parts
 from ..stores.budgets import PAUSE_S, Difference, SqliteBudgets
 from ..stores.keys import KeyStore

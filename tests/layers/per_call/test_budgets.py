@@ -14,10 +14,12 @@ from penstock.config.features import FeatureConfig
 from penstock.config.money import BudgetConfig
 from penstock.config.schema import Config
 from penstock.errors import Refused, StoreFailed, Unavailable, UpstreamFailed, rendered
-from penstock.layers.per_call.budgets import Budgets, Downgraded, Reserved, Slowed, Trimmed
+from penstock.layers.per_call.budgets import Budgets, Reserved, Slowed
 from penstock.layers.per_call.ledger import Ledger
-from penstock.ports import Balance, Ports
+from penstock.ports import Ports
+from penstock.ports.money import Balance
 from penstock.spending.ceiling import Ceiling
+from penstock.spending.economies import Downgraded, Trimmed
 from penstock.stores.memory import MemoryBudgets
 from penstock.wire.prices import PriceBook
 from script import HELLO, Drive, Played, a_call, a_reply, play, ports

@@ -11,28 +11,27 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ...call import Call, Candidate, Fact
+from ...call import Call, Fact
 from ...config.features import FeatureConfig
 from ...config.schema import Config
 from ...errors import StoreFailed, Unavailable
 from ...layer import Next
-from ...ports import Held, Ports
+from ...ports import Ports
+from ...ports.money import Held
 from ...record import Record
 from ...reply import Ending, Reply, Tap
 from ...spending.budget import Budget, Charged, of_key, who_asks
 from ...spending.ceiling import Ceiling, output_most
+from ...spending.economies import asked_model, downgraded, trimmed
 from ...spending.holding import Holding
 from ...spending.learned import Lengths
 from ...spending.refusals import over_budget, unpriced
-from ...wire.adapting.splice import Spliced
 from ...wire.prices import PriceBook, usd
 
 #: A store that is busy is asked again after so long, in seconds; then the call is refused.
 _AGAIN_S = (0.02, 0.05, 0.15, 0.5)
 #: A lease outlives its call's own time by so much.
 _LEASE_US = 60_000_000
-#: An answer is not trimmed to fewer tokens than this.
-_LEAST_TOKENS = 64
 
 
 class Reserved(Fact, frozen=True):
@@ -56,29 +55,6 @@ class Slowed(Fact, frozen=True):
 
     def told(self) -> str:
         return f"Waited {self.wait_us / 1e6:.2f} s, for budget {self.budget} is nearly used up."
-
-
-class Downgraded(Fact, frozen=True):
-    """A budget sent the call to its feature's cheaper model."""
-
-    budget: str
-    model: str
-
-    def told(self) -> str:
-        return f"Budget {self.budget} sent it to {self.model}."
-
-
-class Trimmed(Fact, frozen=True):
-    """`max_tokens` was lowered to what a budget has left."""
-
-    budget: str
-    asked: int
-    max_tokens: int
-
-    def told(self) -> str:
-        return (
-            f"`max_tokens` was lowered from {self.asked:,} to {self.max_tokens:,}, for that is left of {self.budget}."
-        )
 
 
 class Budgets:
@@ -133,23 +109,31 @@ class Budgets:
             for one, balance in zip(charged, balances, strict=True):
                 percent = one.budget.config.downgrade_percent
                 if percent and _is_past(one, balance.spent_nano + balance.held_nano, percent):
-                    call = _downgraded(call, one, feature)
+                    call = downgraded(call, one, feature.downgrade)
         nano = self._weighed(call, feature)
         held = await self._hold(call, charged, nano)
-        if held.short is not None and not _is_downgraded(call):
-            cheaper = _downgraded(call, charged[held.short], feature)
-            if cheaper is not call:
-                call, nano = cheaper, self._weighed(cheaper, feature)
+        for economy in (self._cheaper, self._shorter):
+            if held.short is None:
+                break
+            changed = economy(call, charged, held, feature)
+            if changed is not call:
+                call, nano = changed, self._weighed(changed, feature)
                 held = await self._hold(call, charged, nano)
-        if held.short is not None and feature.may_trim:
-            call, nano = self._trimmed(call, charged, held, feature)
-            held = await self._hold(call, charged, nano)
         if held.short is not None:
             raise over_budget(charged[held.short], held.balances[held.short], nano, call.began_at_us)
         call.trail.append(Reserved(nano, tuple([one.shown() for one in charged])))
         self._open_purse(call, charged, nano, feature)
         await self._slow(call, charged, held)
         return call
+
+    def _cheaper(self, call: Call, charged: Sequence[Charged], held: Held, feature: FeatureConfig) -> Call:
+        assert held.short is not None
+        return downgraded(call, charged[held.short], feature.downgrade)
+
+    def _shorter(self, call: Call, charged: Sequence[Charged], held: Held, feature: FeatureConfig) -> Call:
+        if not feature.may_trim:
+            return call
+        return trimmed(call, charged, held, lambda tokens: self._weighed(call, feature, max_tokens=tokens))
 
     def _open_purse(self, call: Call, charged: Sequence[Charged], nano: int, feature: FeatureConfig) -> None:
         async def more(lacking: int) -> None:
@@ -203,7 +187,7 @@ class Budgets:
             if nano is None:
                 raise unpriced("a model of this batch")
             return nano
-        request, model = call.request, _model(call)
+        request, model = call.request, asked_model(call)
         if request is None or not model:
             return 0  # admission has refused what the API could charge for
         if max_tokens is not None:
@@ -220,31 +204,6 @@ class Budgets:
             raise unpriced(f"model {model!r}")
         return nano
 
-    def _trimmed(self, call: Call, charged: Sequence[Charged], held: Held, feature: FeatureConfig) -> tuple[Call, int]:
-        """The call with as short an answer as can be paid for, where it may be so short; else as it is."""
-        nano, asked = self._weighed(call, feature), call.request.max_tokens if call.request is not None else None
-        if asked is None or b'"budget_tokens"' in call.body:
-            return call, nano
-        lefts = [
-            (one.account.limit_nano - balance.spent_nano - balance.held_nano, one)
-            for one, balance in zip(charged, held.balances, strict=True)
-            if one.account.limit_nano is not None
-        ]
-        left, tightest = min(lefts, key=lambda entry: entry[0])
-        without = self._weighed(call, feature, max_tokens=0)
-        tokens = (left - without) * asked // max(1, nano - without) - 1
-        if tokens < min(_LEAST_TOKENS, asked):
-            return call, nano
-        try:
-            fields = Spliced(call.body)
-        except ValueError:
-            return call, nano
-        fields.put("max_tokens", b"%d" % tokens)
-        call.trail.append(Trimmed(tightest.shown(), asked, tokens))
-        assert call.request is not None
-        call = replace(call, body=fields.text, request=replace(call.request, max_tokens=tokens))
-        return call, self._weighed(call, feature)
-
 
 class _Learning(Tap):
     """Notes how long an answer was, for what later calls are expected to cost."""
@@ -257,33 +216,11 @@ class _Learning(Tap):
     async def ended(self, ending: Ending) -> None:
         usage = self._reply.answer.usage
         if ending.kind == "complete" and usage is not None and self._reply.status < 400:
-            self._lengths.learn(self._call.tags.feature or "", _model(self._call), usage.output_tokens)
+            self._lengths.learn(self._call.tags.feature or "", asked_model(self._call), usage.output_tokens)
 
 
 _PLAIN = FeatureConfig()
 
 
-def _model(call: Call) -> str:
-    plan, request = call.plan, call.request
-    chosen = plan.candidates[0].model if plan is not None else None
-    return chosen or (request.model if request is not None else None) or ""
-
-
 def _is_past(charged: Charged, nano: int, percent: int) -> bool:
     return nano * 100 >= charged.budget.plan_nano * percent
-
-
-def _is_downgraded(call: Call) -> bool:
-    return call.trail.last(Downgraded) is not None
-
-
-def _downgraded(call: Call, charged: Charged, feature: FeatureConfig) -> Call:
-    """The call with its feature's cheaper model in place of every other; as it is where the feature has none."""
-    plan, model = call.plan, feature.downgrade
-    if plan is None or model is None or call.endpoint.name != "messages" or _model(call) == model:
-        return call
-    if _is_downgraded(call):
-        return call
-    call.trail.append(Downgraded(charged.shown(), model))
-    targets = {candidate.target.name: candidate.target for candidate in plan.candidates}
-    return replace(call, plan=replace(plan, candidates=tuple([Candidate(one, model) for one in targets.values()])))
