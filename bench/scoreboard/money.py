@@ -38,18 +38,18 @@ def killed(scale: Scale) -> list[Line]:
         place.write_text(_BUDGET.replace(str(_LIMIT_USD), "1000"))
         answered: set[str] = set()
         key, starts_s = "", []
-        for _ in range(scale.kills):
+        for number in range(scale.kills):
             began = time.monotonic()
-            with gateway(place, Path(folder), sim) as running:
+            with gateway(place, Path(folder), sim, number) as running:
                 starts_s.append(time.monotonic() - began)
                 key = key or running.key
                 answered |= asyncio.run(_until_killed(running, key, random.uniform(0.1, 0.8)))
-        with gateway(place, Path(folder), sim):
+        with gateway(place, Path(folder), sim, scale.kills):
             time.sleep(1.0)
         cost = sum(entry["cost_nano"] for entry in sim.books()["entries"])
         found = _found(Path(folder, "gateway"), answered)
     ours = {name: {"gateway": value} for name, value in found.items()}
-    unknown = max(0.0, (cost - found["known"]) / _NANO) - found["in doubt"] / _NANO
+    unknown = max(0.0, cost - found["known"] - found["in doubt"]) / _NANO
     return [
         Line("T8", f"{scale.kills} kills: answers begun whose row is lost", "", ours["lost"], at_most(0)),
         Line("T8", "spent by the invoice, and neither known nor in doubt here", "$", {"gateway": unknown}, at_most(0)),
@@ -71,7 +71,7 @@ async def _until_killed(running: Gateway, key: str, after_s: float) -> set[str]:
             answer = await client.messages.with_raw_response.create(**ASK, stream=is_stream)
             answered.add(answer.headers["x-penstock-call-id"])
             if is_stream:
-                async for _ in answer.parse():
+                async for _ in await answer.parse():
                     pass
         except (anthropic.APIError, OSError):
             return
@@ -150,8 +150,7 @@ async def _exhausted(clients: Sequence[Any], callers: int) -> None:
                     await client.messages.create(**ask)
                 else:
                     async for _ in await client.messages.create(**ask, stream=True):
-                        if number % 9 == 0:
-                            break  # hangs up
+                        pass
             except anthropic.APIStatusError as error:
                 if error.status_code == 402:
                     return

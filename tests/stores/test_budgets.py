@@ -151,7 +151,7 @@ def a_record(call_id: str, **more: Any) -> Record:
 
 def test_what_a_dead_process_held_is_settled_by_its_rows(tmp_path: Path, ledger: sqlite3.Connection) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from penstock import drive; from penstock.ports.money import Account;"
+        "import sys; from pathlib import Path; from penstock import drive; from penstock.ports.money import Account;"
         "from penstock.ports.blocking import BlockingClock; from penstock.stores.budgets import SqliteBudgets;"
         "from penstock.stores.shared import SharedDatabase;"
         "store = SqliteBudgets(SharedDatabase(Path(sys.argv[1])), BlockingClock());"

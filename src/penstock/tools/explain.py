@@ -10,6 +10,8 @@ import msgspec
 from ..call import Fact, Spent
 from ..layers.per_attempt.pacing import Paced
 from ..layers.per_attempt.transport import Answered, Broken
+from ..layers.per_call.admission import Capped
+from ..layers.per_call.budgets import Reserved, Slowed
 from ..layers.per_call.identity import Identified
 from ..layers.per_call.ledger import Settled
 from ..layers.per_call.limits import Uncounted
@@ -21,6 +23,7 @@ from ..recovery.attempts import Hedged
 from ..recovery.handover import HandedOver
 from ..recovery.hop import Hopped
 from ..recovery.substitute import Substituted
+from ..spending.economies import Downgraded, Trimmed
 from ..wire.messages import Usage
 from ..wire.prices import PriceBook, usd
 
@@ -28,7 +31,8 @@ from ..wire.prices import PriceBook, usd
 FACTS: dict[str, type[Fact]] = {
     kind.__name__: kind
     for kind in (
-        *(Identified, Routed, Uncounted, Replayed, Unkept),
+        *(Identified, Routed, Capped, Uncounted, Replayed, Unkept),
+        *(Reserved, Slowed, Downgraded, Trimmed),
         *(Paced, Answered, Broken, Hedged, Retried, Stopped, Skipped, Tripped, Hopped, HandedOver, Substituted),
         *(Spent, Settled),
     )
