@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from penstock.wire import faults
 from penstock.wire.messages import Answer, endpoint
 from penstock.wire.prices import arithmetic, price
 from penstock.wire.reading import reading
+from wire.byhand import by_hand
 
 anthropic = pytest.importorskip("anthropic")
 httpx2 = pytest.importorskip("httpx2")
@@ -162,7 +164,9 @@ def judge(sdk: Sdk, name: str, exchange: dict[str, Any]) -> str:
         return f"no price: {answer.model} is not in the table"
     itemised = arithmetic(answer.usage, answer.model, at_us(exchange), is_early_refusal=answer.is_early_refusal)
     assert (itemised.nano, itemised.basis) == (cost.nano, cost.basis), name
-    return f"priced: {cost.basis}"
+    hand = None if answer.is_early_refusal else by_hand(answer.usage, answer.model)
+    assert hand is None or cost.nano == int(hand + Fraction(1, 2)), name
+    return f"priced: {cost.basis}{', the same by hand' if hand is not None else ''}"
 
 
 @pytest.mark.parametrize("source", SOURCES)
