@@ -1,4 +1,4 @@
-"""What the layers that stand between a call and a failing upstream cost, with nothing failing: the core alone."""
+"""What the layers around a call cost where they have nothing to do, and budgets where they have: the core alone."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from penstock.call import Call, Target, Trail
+from penstock.config.money import BudgetConfig
 from penstock.config.schema import Config
 from penstock.drive import run
 from penstock.faces import compose
@@ -16,6 +18,7 @@ from penstock.layer import Layer, Next, stack
 from penstock.layers.per_attempt.pacing import Pacing
 from penstock.layers.per_attempt.transport import Transport
 from penstock.layers.per_call.admission import Admission
+from penstock.layers.per_call.budgets import Budgets
 from penstock.layers.per_call.identity import Identity
 from penstock.layers.per_call.ledger import Ledger
 from penstock.layers.per_call.limits import Limits
@@ -28,7 +31,7 @@ from penstock.ports.blocking import BlockingClock, SystemChance, ThreadTasks
 from penstock.record import Intent, Record
 from penstock.reply import Whole
 from penstock.secret import Secret
-from penstock.stores.memory import MemoryKeys, MemoryStatus
+from penstock.stores.memory import MemoryBudgets, MemoryKeys, MemoryStatus
 from penstock.wire.messages import endpoint, read_request
 from penstock.wire.prices import PriceBook
 
@@ -38,10 +41,16 @@ from .traffic import UPSTREAM_KEY, answer, request_body, request_headers
 
 _ABOUT = (
     "The core in one process: 2 KB calls through the layers to an upstream that answers at once, without sockets, "
-    "without a ledger's writing. Each of the four layers alone beside the core without any of them, then all of them "
-    "as they are built. Nothing fails, nothing waits, no feature asks for more than the defaults."
+    "without a ledger's writing. Each of these layers alone beside the core without any of them, then all of them "
+    "as they are built. Nothing fails, nothing waits, no feature asks for more than the defaults. Budgets: none in the "
+    "config, then three that are about each call, held and settled in SQLite, and the same kept in memory."
 )
-_ALL = "all four, as built"
+_ALL = "all of them, as built"
+_BUDGETS = (
+    BudgetConfig(name="all", limit_usd=1_000_000),
+    BudgetConfig(name="feature", where={"feature": "bench"}, limit_usd=1_000_000),
+    BudgetConfig(name="user", per=("user",), period="day", limit_usd=1_000_000),
+)
 
 
 class _Upstream:
@@ -70,8 +79,7 @@ class _Nowhere:
 
 
 def measure(plan: Plan) -> Section:
-    subjects = ("with it", "without the four")
-    section = Section("layers", "Resilience, limits, pacing and replay: what they add", _ABOUT, subjects)
+    section = Section("layers", "The layers: what they add", _ABOUT, ("with it", "without any"))
     count = 200 if plan.is_quick else 10_000
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {cores()[0]})
@@ -90,7 +98,7 @@ def measure(plan: Plan) -> Section:
 
 
 def _variants(config: Config) -> tuple[Next, dict[str, Next]]:
-    """The core without the four, and with each of them, and with all."""
+    """The core without any of them, with each, and with all."""
     clock, prices = BlockingClock(), PriceBook()
     ports = Ports(
         clock,
@@ -103,6 +111,7 @@ def _variants(config: Config) -> tuple[Next, dict[str, Next]]:
         status=MemoryStatus(),
         tasks=ThreadTasks(),
     )
+    budgeted, in_memory = replace(config, budgets=_BUDGETS), replace(ports, budgets=MemoryBudgets())
     routes = Routes({"bench": (Target("bench", "http://127.0.0.1:1", Secret(UPSTREAM_KEY)),)}, {})
     around: list[Layer] = [
         Ledger(prices, ports),
@@ -119,6 +128,11 @@ def _variants(config: Config) -> tuple[Next, dict[str, Next]]:
         "limits": core(Limits(config.tiers, ports)),
         "resilience": core(Resilience(config.resilience, ports)),
         "pacing": core(Pacing(config, ports)),
+        "budgets, none": core(Budgets(config, prices, ports)),
+        "budgets, three, in SQLite": core(Budgets(budgeted, prices, ports)),
+        "budgets, three, in memory": stack(
+            [Ledger(prices, in_memory), *around[1:], Budgets(budgeted, prices, in_memory)], end=Transport(in_memory)
+        ),
         _ALL: build(config, ports, routes, prices),
     }
 

@@ -22,17 +22,12 @@ Who = Mapping[str, str | None]
 
 
 class Charged(msgspec.Struct, frozen=True):
-    """A budget that is about a call, the account, and what that is kept apart by, such as a user's name."""
+    """A budget that is about a call, the account that counts it, and both in words."""
 
     budget: Budget
     account: Account
     span: Span
-    values: tuple[str, ...] = ()
-
-    def shown(self) -> str:
-        """The budget and whose part of it, in words."""
-        each = [f"{name} {value!r}" for name, value in zip(self.budget.config.per, self.values, strict=True)]
-        return f"{self.budget.config.title!r} of {', '.join(each)}" if each else f"{self.budget.config.title!r}"
+    shown: str
 
 
 class Budget:
@@ -57,7 +52,9 @@ class Budget:
         known = self._made.get(values)
         if known is None:
             account = Account(self.account(values, self._span), self.limit_nano, self._span.until_us + _KEPT_US)
-            known = Charged(self, account, self._span, values)
+            each = [f"{name} {value!r}" for name, value in zip(self.config.per, values, strict=True)]
+            shown = f"{self.config.title!r} of {', '.join(each)}" if each else f"{self.config.title!r}"
+            known = Charged(self, account, self._span, shown)
             if len(self._made) < 10_000:
                 self._made[values] = known
         return known

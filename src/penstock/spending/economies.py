@@ -50,7 +50,7 @@ def downgraded(call: Call, charged: Charged, model: str | None) -> Call:
         return call
     if call.trail.last(Downgraded) is not None:
         return call
-    call.trail.append(Downgraded(charged.shown(), model))
+    call.trail.append(Downgraded(charged.shown, model))
     targets = {candidate.target.name: candidate.target for candidate in plan.candidates}
     return replace(call, plan=replace(plan, candidates=tuple([Candidate(one, model) for one in targets.values()])))
 
@@ -79,6 +79,6 @@ def trimmed(call: Call, charged: Sequence[Charged], held: Held, weigh: Callable[
     except ValueError:  # a name is given twice: whoever reads it may read either
         return call
     fields.put("max_tokens", b"%d" % tokens)
-    call.trail.append(Trimmed(tightest.shown(), asked, tokens))
+    call.trail.append(Trimmed(tightest.shown, asked, tokens))
     assert call.request is not None
     return replace(call, body=fields.text, request=replace(call.request, max_tokens=tokens))

@@ -17,7 +17,7 @@ def over_budget(charged: Charged, balance: Balance, nano: int, at_us: int, *, is
     left = max(0, limit - balance.spent_nano - balance.held_nano)
     what = "another attempt at this call" if is_another else "this call"
     held = f", {usd(balance.held_nano)} of it held by calls under way" if balance.held_nano else ""
-    said = f"Budget {charged.shown()} has {usd(left)} of {usd(limit)} dollars left{held}; {what} may cost {usd(nano)}."
+    said = f"Budget {charged.shown} has {usd(left)} of {usd(limit)} dollars left{held}; {what} may cost {usd(nano)}."
     ask = f"Ask {own.contact}" if own.contact is not None else "Ask whoever runs this gateway"
     fix = f"{ask}, or lower `max_tokens`."
     wait_s = None

@@ -28,6 +28,7 @@ _LEASE_US = 60_000_000
 _PRUNE_US = 3_600_000_000
 _PRUNED_ROWS = 1000
 _NAMES = msgspec.json.Decoder(list[str])
+_NOTHING = Balance()
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -179,20 +180,24 @@ def _by_ledger(ledger: sqlite3.Connection, budget: Counted, held: set[str]) -> d
 def _hold(
     connection: sqlite3.Connection, call_id: str, accounts: Sequence[Account], nano: int, lease: tuple[str, int]
 ) -> Held:
-    balances = [_balance(connection, account.name) for account in accounts]
+    names = [account.name for account in accounts]
+    marks = ", ".join("?" * len(names))
+    found = connection.execute(f"SELECT name, spent_nano, held_nano FROM accounts WHERE name IN ({marks})", names)
+    known = {name: Balance(spent, held) for name, spent, held in found}
+    balances = [known.get(name, _NOTHING) for name in names]
     if not nano:
         return Held(tuple(balances))
     for place, (account, balance) in enumerate(zip(accounts, balances, strict=True)):
         if account.limit_nano is not None and balance.spent_nano + balance.held_nano + nano > account.limit_nano:
             return Held(tuple(balances), place)
-    connection.executemany(
-        "INSERT INTO accounts VALUES (?1, 0, ?2, ?3) ON CONFLICT (name) DO UPDATE SET held_nano = held_nano + ?2",
-        [(account.name, nano, account.until_us) for account in accounts],
-    )
-    names = msgspec.json.encode([account.name for account in accounts])
+    if len(known) < len(names):
+        connection.executemany(
+            "INSERT OR IGNORE INTO accounts VALUES (?, 0, 0, ?)", [(one.name, one.until_us) for one in accounts]
+        )
+    connection.execute(f"UPDATE accounts SET held_nano = held_nano + ? WHERE name IN ({marks})", (nano, *names))
     connection.execute(
         "INSERT INTO holds VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (call_id) DO UPDATE SET nano = nano + ?4",
-        (call_id, *lease, nano, names),
+        (call_id, *lease, nano, msgspec.json.encode(names)),
     )
     return Held(tuple([Balance(balance.spent_nano, balance.held_nano + nano) for balance in balances]))
 
@@ -202,10 +207,12 @@ def settle(connection: sqlite3.Connection, call_id: str, nano: int) -> bool:
     row = connection.execute("SELECT nano, accounts FROM holds WHERE call_id = ?", (call_id,)).fetchone()
     if row is None:
         return False
+    names = _NAMES.decode(row[1])
     connection.execute("DELETE FROM holds WHERE call_id = ?", (call_id,))
-    connection.executemany(
-        "UPDATE accounts SET held_nano = held_nano - ?, spent_nano = spent_nano + ? WHERE name = ?",
-        [(row[0], nano, name) for name in _NAMES.decode(row[1])],
+    connection.execute(
+        "UPDATE accounts SET held_nano = held_nano - ?, spent_nano = spent_nano + ? "
+        f"WHERE name IN ({', '.join('?' * len(names))})",
+        (row[0], nano, *names),
     )
     return True
 

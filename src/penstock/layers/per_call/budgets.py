@@ -121,7 +121,7 @@ class Budgets:
                 held = await self._hold(call, charged, nano)
         if held.short is not None:
             raise over_budget(charged[held.short], held.balances[held.short], nano, call.began_at_us)
-        call.trail.append(Reserved(nano, tuple([one.shown() for one in charged])))
+        call.trail.append(Reserved(nano, tuple([one.shown for one in charged])))
         self._open_purse(call, charged, nano, feature)
         await self._slow(call, charged, held)
         return call
@@ -176,7 +176,7 @@ class Budgets:
         if slowest is not None:
             wait_s = min(slowest.budget.config.slow_s, call.timeouts.total_s / 2)
             await self._ports.clock.sleep(wait_s)
-            call.trail.append(Slowed(slowest.shown(), round(wait_s * 1e6)))
+            call.trail.append(Slowed(slowest.shown, round(wait_s * 1e6)))
 
     # -- weighing --------------------------------------------------------------------------------------------------
 
