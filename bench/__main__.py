@@ -16,7 +16,19 @@ from .machine import ROOT, Unmeasurable
 from .report import Plan, Section, write_section
 
 #: In the order of the page. Each is a module of this package.
-BENCHES = ("gateway", "streams", "latency", "memory", "start", "ledger", "layers", "in_process", "simulator", "tokens")
+BENCHES = (
+    "gateway",
+    "streams",
+    "latency",
+    "memory",
+    "start",
+    "ledger",
+    "layers",
+    "in_process",
+    "simulator",
+    "tokens",
+    "estimator",
+)
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 

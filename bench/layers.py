@@ -28,7 +28,7 @@ from penstock.layers.per_call.routing import Routes, Routing
 from penstock.pipeline import build
 from penstock.ports import Incoming, Outgoing, Ports
 from penstock.ports.blocking import BlockingClock, SystemChance, ThreadTasks
-from penstock.record import Intent, Record
+from penstock.record import Bill, Intent, Record
 from penstock.reply import Whole
 from penstock.secret import Secret
 from penstock.stores.memory import MemoryBudgets, MemoryKeys, MemoryStatus
@@ -75,6 +75,9 @@ class _Nowhere:
         pass
 
     async def close(self, record: Record) -> None:
+        pass
+
+    async def bill(self, bill: Bill) -> None:
         pass
 
 

@@ -12,9 +12,9 @@ import msgspec
 
 from penstock.simulator.cache import count_prompt
 from penstock.simulator.catalogue import find_model
-from penstock.simulator.images import UNKNOWN, image_size
 from penstock.simulator.problems import Problem
 from penstock.simulator.tokens import answer_tokens
+from penstock.wire.images import UNKNOWN, image_size
 from penstock.wire.messages import Endpoint
 from penstock.wire.reading import reading
 

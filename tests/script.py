@@ -18,7 +18,7 @@ from penstock.layer import Layer
 from penstock.layers.per_call.routing import Routes
 from penstock.ports import Clock, Key, Ports
 from penstock.ports.simulated import Scripted, SimulatedTasks, SimulatedUpstream, World
-from penstock.record import Intent, Record
+from penstock.record import Bill, Intent, Record
 from penstock.reply import Reply, Whole
 from penstock.stores.memory import (
     MemoryAnswers,
@@ -146,6 +146,7 @@ class LedgerBook:
 
     intents: list[Intent] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    bills: list[Bill] = field(default_factory=list)
     open_fails: bool = False
     close_fails: bool = False
 
@@ -158,6 +159,9 @@ class LedgerBook:
         if self.close_fails:
             raise StoreFailed("The disk is full.")
         self.records.append(record)
+
+    async def bill(self, bill: Bill) -> None:
+        self.bills.append(bill)
 
 
 @dataclass

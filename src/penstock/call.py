@@ -73,8 +73,9 @@ class Purse(Protocol):
         """An attempt for which so much was held has cost nothing."""
         ...
 
-    async def settle(self, cost_nano: int | None) -> None:
-        """The call has ended. A cost that is not known counts as all that was committed. Never raises."""
+    async def settle(self, cost_nano: int | None, batch_id: str | None) -> None:
+        """The call has ended. A cost that is not known counts as all that was committed, that of a batch until it is
+        billed. Never raises."""
         ...
 
 

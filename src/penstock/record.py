@@ -31,11 +31,24 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     held_nano: int | None = None
 
 
+class Bill(msgspec.Struct, frozen=True, array_like=True):
+    """What a batch came to, known from its results: for the row of the call that made it. Money in nano-dollars."""
+
+    batch_id: str
+    cost_nano: int
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    output_tokens: int = 0
+    web_searches: int = 0
+
+
 class Record(msgspec.Struct, array_like=True, kw_only=True):
     """One finished call. Times in microseconds, money in nano-dollars, tokens as the API counts them.
 
     `ending`: complete | refused | failed | truncated | abandoned (the caller hung up) | killed.
-    `cost_basis`: exact | estimated | free | deferred (a batch is billed by its results) |
+    `cost_basis`: exact | estimated | free | deferred (a batch, until its results are seen) |
     unpriced (unknown model) | unknown (usage never seen). `cost_nano` is None for the last three: a cost that
     is not known is never 0. `held_nano` is what budgets held for it at its end, and what they count where the cost is
     not known; None where no budget was asked.
@@ -88,3 +101,4 @@ class Record(msgspec.Struct, array_like=True, kw_only=True):
     client_retry: int = 0
     trail: bytes = b"[]"
     held_nano: int | None = None
+    batch_id: str | None = None

@@ -16,7 +16,7 @@ import pytest
 from penstock.simulator import Limits, running
 from penstock.simulator.cache import count_prompt
 from penstock.simulator.catalogue import find_model
-from penstock.simulator.images import image_size, image_tokens, size_of
+from penstock.wire.images import image_size, image_tokens, size_of
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 

@@ -188,6 +188,25 @@ def test_a_lease_that_has_run_out_is_settled_by_its_row_or_goes_on(tmp_path: Pat
     held.close()
 
 
+def test_where_others_live_a_dead_hold_without_a_row_waits_for_the_row(
+    tmp_path: Path, ledger: sqlite3.Connection
+) -> None:
+    held, clock, other = SharedDatabase(tmp_path), World(0), Owner(tmp_path)
+    other.name()
+    store = SqliteBudgets(held, clock)
+    hold(store, "c1", 60)
+    hold(store, "c2", 40)
+    with held.changing() as connection:
+        connection.execute("UPDATE holds SET owner = 'gone'")
+    assert store.sweep(ledger) == 0, "its journal may be in another's hands"
+    fold(ledger, [a_record("c1", cost_nano=9)])
+    assert store.sweep(ledger) == 1 and run(store.balance("a")) == Balance(9, 40)
+    clock._now_s += 20
+    assert store.sweep(ledger) == 1 and run(store.balance("a")) == Balance(9, 0)
+    other.let_go()
+    held.close()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_is_an_owner_of_its_own(tmp_path: Path) -> None:
     held = SharedDatabase(tmp_path)

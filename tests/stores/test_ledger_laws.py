@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock.drive import run
-from penstock.record import Intent, Record
+from penstock.record import Bill, Intent, Record
 from penstock.stores.memory import MemoryLedger
 from penstock.stores.reading import LedgerReader
 from penstock.stores.sqlite import SqliteLedger
@@ -21,6 +21,7 @@ from penstock.stores.sqlite import SqliteLedger
 class Subject(Protocol):
     async def open(self, intent: Intent) -> None: ...
     async def close(self, record: Record) -> None: ...
+    async def bill(self, bill: Bill) -> None: ...
     def restarted(self) -> dict[str, Record]:
         """Every row, after the process has gone without a word and another has started."""
         ...
@@ -115,6 +116,24 @@ def test_a_real_record_replaces_the_flag_of_a_killed_call(subject: Subject) -> N
     assert subject.restarted()[call_id(1)].ending == "killed"
     run(subject.close(record(1)))
     assert subject.restarted() == {call_id(1): record(1)}
+
+
+@pytest.mark.parametrize("is_restarted_between", [False, True])
+def test_a_batch_is_billed_once_to_the_call_that_made_it(subject: Subject, is_restarted_between: bool) -> None:
+    made = {"endpoint": "batches", "cost_nano": None, "cost_basis": "deferred", "held_nano": 500, "input_tokens": 0}
+    for number, batch_id in ((1, "msgbatch_1"), (2, "msgbatch_2")):
+        run(subject.open(intent(number)))
+        run(subject.close(record(number, **made, batch_id=batch_id)))
+    if is_restarted_between:
+        subject.restarted()
+    run(subject.bill(Bill("msgbatch_1", 300, input_tokens=9, output_tokens=4, web_searches=1)))
+    run(subject.bill(Bill("msgbatch_1", 999)))
+    run(subject.bill(Bill("msgbatch_unknown", 7)))
+    rows = subject.restarted()
+    billed, other = rows[call_id(1)], rows[call_id(2)]
+    assert (billed.cost_nano, billed.cost_basis, billed.held_nano) == (300, "exact", 500)
+    assert (billed.input_tokens, billed.output_tokens, billed.web_searches) == (9, 4, 1)
+    assert (other.cost_nano, other.cost_basis) == (None, "deferred")
 
 
 def test_what_is_not_known_is_none_and_not_zero(subject: Subject) -> None:

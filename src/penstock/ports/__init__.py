@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from ..call import Headers, Timeouts
-from ..record import Intent, Record
+from ..record import Bill, Intent, Record
 from ..reply import Source
 from ..wire.limits import Shown
 from .money import Budgets
@@ -93,6 +93,10 @@ class Ledger(Protocol):
 
     async def close(self, record: Record) -> None:
         """Note how a call ended, once per call. Raises StoreFailed only if the record is lost."""
+        ...
+
+    async def bill(self, bill: Bill) -> None:
+        """Note what a batch came to. Of several bills the first counts. Raises StoreFailed: then it is not noted."""
         ...
 
 

@@ -63,10 +63,18 @@ class Budgets(Protocol):
         """
         ...
 
-    async def settle(self, call_id: str, nano: int) -> None:
+    async def settle(self, call_id: str, nano: int, batch_id: str | None = None) -> None:
         """End a call's hold: so much was spent. Nothing happens where it holds nothing any more.
 
-        What the store cannot take now it takes later, and nothing is raised.
+        With `batch_id` it is what that batch is held to cost, until it is billed. What the store cannot take now it
+        takes later, and nothing is raised.
+        """
+        ...
+
+    async def bill(self, batch_id: str, nano: int) -> None:
+        """A batch came to so much, instead of what its call was settled with. Nothing happens the second time.
+
+        Raises StoreFailed.
         """
         ...
 

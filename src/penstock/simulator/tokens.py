@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from .images import image_size, image_tokens
+from ..wire.images import image_size, image_tokens
+from ..wire.overheads import VENDOR_TOOLS, tool_prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,38 +56,11 @@ NEW = Weights(
     1.16, 0.39, 0.52, 0.96, 0.41, 1.0, 1.5, 2.8, 6.3, 1.15, 1.0, 0.92, 23.7, 5.5, 0.0, 0.0, 2.0, 0.0, is_dense=True
 )
 
-#: Tokens that tools add before their own definitions, with tool_choice auto or none, and with any or tool. From
-#: `recordings.md` (annex) where recorded, else `claude-api.md` §7.2; the longest prefix of the model's id counts.
-_TOOL_PROMPTS = {
-    "claude-3-haiku": (260, 354),
-    "claude-3-opus": (527, 295),
-    "claude-3-5-haiku": (259, 365),
-    "claude-3-5-sonnet": (306, 312),
-    "claude-3-7-sonnet": (309, 318),
-    "claude-sonnet-4": (307, 313),
-    "claude-opus-4": (457, 314),
-    "claude-haiku-4-5": (492, 582),
-    "claude-sonnet-4-5": (489, 580),
-    "claude-opus-4-5": (496, 588),
-    "claude-sonnet-4-6": (495, 578),
-    "claude-opus-4-6": (497, 589),
-    "claude-opus-4-7": (671, 804),
-    "claude-opus-4-8": (290, 410),
-    "claude-opus-5": (286, 406),
-    "claude-sonnet-5": (354, 483),
-    "claude-haiku-5": (354, 483),
-    "claude-fable-5": (286, 406),
-    "claude-mythos-5": (286, 406),
-}
-#: Tokens of versioned tools, whose definitions are the vendor's; of tool search as recorded (median of 29 prompts).
-_VENDOR_TOOLS = {"bash": (244, 325), "text_editor": (700, 700), "tool_search_tool": (191, 344)}
-
 
 @cache
 def weights_of(model_id: str, *, is_dense: bool) -> Weights:
     """The weights of a model: those of its tokenizer, with its own tool prompt."""
-    known = [prefix for prefix in _TOOL_PROMPTS if model_id.startswith(prefix)]
-    auto, forced = _TOOL_PROMPTS[max(known, key=len)] if known else (354, 483)
+    auto, forced = tool_prompt(model_id)
     return replace(NEW if is_dense else OLD, tools_auto=auto, tools_forced=forced)
 
 
@@ -155,7 +129,7 @@ def is_forced(choice: Any) -> bool:
 
 def tool_tokens(tool: dict[str, Any], weights: Weights) -> float:
     """Tokens of one tool's definition, without the hidden prompt that introduces all of them."""
-    for kind, (old, new) in _VENDOR_TOOLS.items():
+    for kind, (old, new) in VENDOR_TOOLS.items():
         if str(tool.get("type", "")).startswith(kind):
             return new if weights.is_dense else old
     shown = {name: tool[name] for name in ("name", "description", "input_schema") if name in tool}

@@ -38,25 +38,26 @@ class Budget:
         self.limit_nano, self.plan_nano = config.limit_nano, config.plan_nano
         self._zone = ZoneInfo(config.timezone)
         self._where = tuple(config.where.items())
-        self._span = span(config.period, self._zone, 0)
-        self._made: dict[tuple[str, ...], Charged] = {}
+        #: One period and what was made in it, as one value: threads meet at midnight.
+        self._made: tuple[Span, dict[tuple[str, ...], Charged]] = (self.span(0), {})
 
     def about(self, who: Who, at_us: int) -> Charged | None:
         """Where a call of that moment counts; None where the budget is not about it."""
         for name, value in self._where:
             if who[name] != value:
                 return None
-        if not self._span.from_us <= at_us < self._span.until_us:
-            self._span, self._made = self.span(at_us), {}
+        of, made = self._made
+        if not of.from_us <= at_us < of.until_us:
+            of, made = self._made = self.span(at_us), {}
         values = tuple([who[name] or "" for name in self.config.per])
-        known = self._made.get(values)
+        known = made.get(values)
         if known is None:
-            account = Account(self.account(values, self._span), self.limit_nano, self._span.until_us + _KEPT_US)
             each = [f"{name} {value!r}" for name, value in zip(self.config.per, values, strict=True)]
             shown = f"{self.config.title!r} of {', '.join(each)}" if each else f"{self.config.title!r}"
-            known = Charged(self, account, self._span, shown)
-            if len(self._made) < 10_000:
-                self._made[values] = known
+            account = Account(self.account(values, of), self.limit_nano, of.until_us + _KEPT_US)
+            known = Charged(self, account, of, shown)
+            if len(made) < 10_000:
+                made[values] = known
         return known
 
     def span(self, at_us: int) -> Span:

@@ -11,32 +11,28 @@ import msgspec
 from ..wire.messages import Request, Usage, read_request
 from ..wire.models import shipped
 from ..wire.prices import PriceBook
-from ..wire.tokens import estimate
+from ..wire.tokens import Estimate
+from .calibration import Calibration
 
 #: Searches of a server tool that names no `max_uses`; the API ends a turn's loop of tools after ten rounds.
 _SEARCHES = 10
-_SERVER_TOOLS = (b'"web_search_', b'"web_fetch_', b'"code_execution_', b'"mcp_toolset"', b'"advisor_')
 
 
 class Ceiling:
-    """Weighs requests by a table of prices."""
+    """Weighs requests by a table of prices, and by estimates that learn."""
 
     def __init__(self, prices: PriceBook) -> None:
-        self._prices = prices
+        self._prices, self.calibration = prices, Calibration()
 
-    def most(self, request: Request, body: bytes, model: str, at_us: int) -> int | None:
+    def most(self, request: Request, body: bytes, model: str, at_us: int, estimate: Estimate) -> int | None:
         """The most a message of `model` can cost, in nano-dollars; None where no price is known."""
-        found = estimate(request, model)
-        tokens = found.most
-        tools = bytes(request.tools)
-        if tools and any(mark in tools for mark in _SERVER_TOOLS):
-            tokens = max(tokens, _context_tokens(model))  # what the tools find is input too
-        return self._weighed(request, body, model, at_us, tokens, output_most(request, model))
+        return self._weighed(request, body, model, at_us, estimate.most, output_most(request, model))
 
-    def expected(self, request: Request, body: bytes, model: str, at_us: int, output_tokens: int) -> int | None:
+    def expected(
+        self, request: Request, body: bytes, model: str, at_us: int, estimate: Estimate, output_tokens: int
+    ) -> int | None:
         """The same for the input that is likely and so much output."""
-        found = estimate(request, model)
-        return self._weighed(request, body, model, at_us, found.expected, output_tokens)
+        return self._weighed(request, body, model, at_us, estimate.expected, output_tokens)
 
     def batch(self, body: bytes, at_us: int) -> int | None:
         """The most that a batch can cost; None where no price is known for one of its requests."""
@@ -53,7 +49,7 @@ class Ceiling:
                 bytes(entry),
                 request.model,
                 at_us,
-                estimate(request, request.model).most,
+                self.calibration.of(request, request.model, bytes(entry)).most,
                 output_most(request, request.model),
                 is_batch=True,
             )
@@ -101,11 +97,6 @@ def output_most(request: Request, model: str) -> int:
         return max(0, request.max_tokens)
     known = shipped().find(model)
     return known.output_tokens_max if known is not None else 128_000
-
-
-def _context_tokens(model: str) -> int:
-    known = shipped().find(model)
-    return known.context_tokens if known is not None else 1_000_000
 
 
 class _Tool(msgspec.Struct, frozen=True):

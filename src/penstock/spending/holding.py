@@ -49,5 +49,6 @@ class Holding:
     def spared(self, nano: int) -> None:
         self._committed.append(-nano)
 
-    async def settle(self, cost_nano: int | None) -> None:
-        await self._budgets.settle(self._call_id, self.committed_nano if cost_nano is None else cost_nano)
+    async def settle(self, cost_nano: int | None, batch_id: str | None) -> None:
+        nano = self.committed_nano if cost_nano is None else cost_nano
+        await self._budgets.settle(self._call_id, nano, batch_id)

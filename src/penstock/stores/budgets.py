@@ -25,6 +25,7 @@ PAUSE_S = 1.0
 
 _COUNT_BUSY_MS = 5000
 _LEASE_US = 60_000_000
+_ADOPTION_US = 15_000_000
 _PRUNE_US = 3_600_000_000
 _PRUNED_ROWS = 1000
 _NAMES = msgspec.json.Decoder(list[str])
@@ -45,7 +46,7 @@ class SqliteBudgets:
 
     def __init__(self, shared: SharedDatabase, clock: Clock) -> None:
         self._shared, self._clock = shared, clock
-        self._late: dict[str, int] = {}
+        self._late: dict[str, tuple[int, str | None]] = {}
         self._pruned_us = 0
 
     async def hold(self, call_id: str, accounts: Sequence[Account], nano: int, until_us: int) -> Held:
@@ -56,14 +57,21 @@ class SqliteBudgets:
         self._forget(late)
         return held
 
-    async def settle(self, call_id: str, nano: int) -> None:
-        self._late[call_id] = nano
+    async def settle(self, call_id: str, nano: int, batch_id: str | None = None) -> None:
+        self._late[call_id] = nano, batch_id
         try:
             with self._shared.changing() as connection:
                 late = self._settle_late(connection)
         except StoreFailed:
             return  # with the next hold or settlement, or else by the sweeper
         self._forget(late)
+
+    async def bill(self, batch_id: str, nano: int) -> None:
+        with self._shared.changing() as connection:
+            row = connection.execute("SELECT nano, accounts FROM batches WHERE batch_id = ?", (batch_id,)).fetchone()
+            if row is not None:
+                connection.execute("DELETE FROM batches WHERE batch_id = ?", (batch_id,))
+                _spend(connection, _NAMES.decode(row[1]), nano - row[0], 0)
 
     async def balance(self, name: str) -> Balance:
         with self._shared.reading() as connection:
@@ -79,8 +87,8 @@ class SqliteBudgets:
 
     def _settle_late(self, connection: sqlite3.Connection) -> list[str]:
         late = list(self._late.items())
-        for call_id, nano in late:
-            settle(connection, call_id, nano)
+        for call_id, (nano, batch_id) in late:
+            settle(connection, call_id, nano, batch_id)
         return [call_id for call_id, _ in late]
 
     def _forget(self, late: Iterable[str]) -> None:
@@ -100,21 +108,24 @@ class SqliteBudgets:
         To be called once the journals of the dead are in the ledger. A call that has no row there is still under way
         where its process lives, and never left where it does not. Blocks. Raises StoreFailed.
         """
-        now_us = self._clock.wall_us()
+        now_us, owner = self._clock.wall_us(), self._shared.owner
         with self._shared.reading() as connection:
             rows = connection.execute("SELECT call_id, owner, until_us FROM holds").fetchall()
-        dead = self._shared.owner.dead({row[1] for row in rows})
+        dead, is_alone = owner.dead({row[1] for row in rows}), owner.others() == 0
         swept = 0
-        for call_id, owner, until_us in rows:
-            if owner not in dead and until_us > now_us:
+        for call_id, holder, until_us in rows:
+            if holder not in dead and until_us > now_us:
                 continue
             row = ledger.execute(f"SELECT {COUNTED} FROM calls WHERE call_id = ?", (call_id,)).fetchone()
             with self._shared.changing() as connection:
-                if row is None and owner not in dead:
-                    connection.execute("UPDATE holds SET until_us = ? WHERE call_id = ?", (now_us + _LEASE_US, call_id))
-                else:
-                    swept += settle(connection, call_id, row[0] if row is not None else 0)
-        self._shared.owner.others()
+                if row is not None:
+                    swept += settle(connection, call_id, row[0])
+                elif holder in dead and (is_alone or until_us <= now_us):
+                    swept += settle(connection, call_id, 0)
+                elif holder not in dead or until_us > now_us + _ADOPTION_US:
+                    # Another process may have the dead one's journal in hand and its row not yet in the ledger.
+                    lease_us = now_us + (_ADOPTION_US if holder in dead else _LEASE_US)
+                    connection.execute("UPDATE holds SET until_us = ? WHERE call_id = ?", (lease_us, call_id))
         return swept
 
     def begin(self, ledger: sqlite3.Connection, budgets: Sequence[Counted], *, whole_from_us: int) -> list[Difference]:
@@ -202,19 +213,24 @@ def _hold(
     return Held(tuple([Balance(balance.spent_nano, balance.held_nano + nano) for balance in balances]))
 
 
-def settle(connection: sqlite3.Connection, call_id: str, nano: int) -> bool:
+def settle(connection: sqlite3.Connection, call_id: str, nano: int, batch_id: str | None = None) -> bool:
     """Inside the caller's transaction: end a hold, so much of which was spent; False where there is none."""
     row = connection.execute("SELECT nano, accounts FROM holds WHERE call_id = ?", (call_id,)).fetchone()
     if row is None:
         return False
-    names = _NAMES.decode(row[1])
     connection.execute("DELETE FROM holds WHERE call_id = ?", (call_id,))
+    _spend(connection, _NAMES.decode(row[1]), nano, row[0])
+    if batch_id is not None:
+        connection.execute("INSERT OR REPLACE INTO batches VALUES (?, ?, ?)", (batch_id, nano, row[1]))
+    return True
+
+
+def _spend(connection: sqlite3.Connection, names: list[str], nano: int, held: int) -> None:
     connection.execute(
         "UPDATE accounts SET held_nano = held_nano - ?, spent_nano = spent_nano + ? "
         f"WHERE name IN ({', '.join('?' * len(names))})",
-        (row[0], nano, *names),
+        (held, nano, *names),
     )
-    return True
 
 
 def _balance(connection: sqlite3.Connection, name: str) -> Balance:

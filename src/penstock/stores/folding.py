@@ -45,6 +45,9 @@ def _insert(rows: int) -> str:
     )
 
 
+_BILL = """UPDATE calls SET cost_nano = ?2, cost_basis = 'exact', input_tokens = ?3, cache_read_tokens = ?4,
+    cache_write_5m_tokens = ?5, cache_write_1h_tokens = ?6, output_tokens = ?7, web_searches = ?8
+    WHERE batch_id = ?1 AND cost_basis = 'deferred'"""
 _INSERT_ONE = _insert(1)
 _INSERT_MANY = _insert(_TOGETHER)
 
@@ -124,6 +127,9 @@ def _fold_batch(connection: sqlite3.Connection, segment: Segment, batch: Batch, 
     spoiled = batch.unreadable + [record_line(record)[:-1] for record in fold(connection, batch.records)]
     if spoiled:
         keep_unreadable(segment.path.parent, spoiled)
+    if batch.bills:  # after the records, which may be those of the calls they are for
+        with writing(connection):
+            connection.executemany(_BILL, map(astuple, batch.bills))
     note_opened(batch, opened)
 
 

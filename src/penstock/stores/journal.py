@@ -1,7 +1,8 @@
 """The journal: what has happened and is not yet known to be in SQLite.
 
 A folder of segments. Each is one process's own, held by a lock (`flock`) that the operating system drops when the
-process dies, however it dies. An entry is one line, the kind and a JSON array: `I[…]` an Intent, `R[…]` a Record.
+process dies, however it dies. An entry is one line, the kind and a JSON array: `I[…]` an Intent, `R[…]` a Record,
+`B[…]` a Bill.
 An array longer than this version knows is read as far as it is known.
 
 A segment is written through memory shared with its file: a line is a copy of some hundred bytes, which is with the
@@ -27,12 +28,12 @@ from typing import TypeVar
 import msgspec
 
 from ..errors import StoreFailed
-from ..record import Intent, Record
+from ..record import Bill, Intent, Record
 from .schema import unwritable
 
 #: Makes the file of this descriptor hold so many bytes from an offset on, in earnest. Raises OSError.
 Extend = Callable[[int, int, int], None]
-E = TypeVar("E", Intent, Record)
+E = TypeVar("E", Intent, Record, Bill)
 
 SUFFIX = ".segment"
 
@@ -45,6 +46,7 @@ _NO_FALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 _encode = msgspec.json.Encoder().encode
 _read_intent = msgspec.json.Decoder(Intent).decode
 _read_record = msgspec.json.Decoder(Record).decode
+_read_bill = msgspec.json.Decoder(Bill).decode
 
 
 def intent_line(intent: Intent) -> bytes:
@@ -55,6 +57,11 @@ def intent_line(intent: Intent) -> bytes:
 def record_line(record: Record) -> bytes:
     """A record as a line. Raises StoreFailed for a value of a type that no JSON can hold."""
     return _line(b"R%b\n", record)
+
+
+def bill_line(bill: Bill) -> bytes:
+    """A bill as a line. Raises StoreFailed for a value of a type that no JSON can hold."""
+    return _line(b"B%b\n", bill)
 
 
 def _line(form: bytes, entry: E) -> bytes:
@@ -81,11 +88,12 @@ def storable(entry: E) -> E:
 
 
 class Batch(msgspec.Struct):
-    """The entries of some journal lines, in order: of each call opened its latest intent's line, the records, and
-    lines no version could read. `size` is that of the lines it was noted for, in bytes."""
+    """The entries of some journal lines, in order: of each call opened its latest intent's line, the records, the
+    bills, and lines no version could read. `size` is that of the lines it was noted for, in bytes."""
 
     opened: dict[str, bytes] = {}
     records: list[Record] = []
+    bills: list[Bill] = []
     unreadable: list[bytes] = []
     size: int = 0
 
@@ -100,6 +108,9 @@ def read_lines(block: bytes) -> Batch:
         try:
             if entry[:1] == b"R":
                 batch.records.append(_read_record(memoryview(entry)[1:]))
+                continue
+            if entry[:1] == b"B":
+                batch.bills.append(_read_bill(memoryview(entry)[1:]))
                 continue
             if entry[:1] == b"I":
                 batch.opened[read_intent(entry).call_id] = entry + b"\n"

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ..ports import Circuit, Claim, Clock, Key, StoredAnswer
 from ..ports.money import Account, Balance, Held
-from ..record import Intent, Record
+from ..record import Bill, Intent, Record
 from .folding import killed
 from .window import Window
 
@@ -30,6 +30,12 @@ class MemoryLedger:
         known = self.records.get(record.call_id)
         if known is None or known.ending == "killed":
             self.records[record.call_id] = record
+
+    async def bill(self, bill: Bill) -> None:
+        for call_id, record in self.records.items():
+            if record.batch_id == bill.batch_id and record.cost_basis == "deferred":
+                counts = {name: getattr(bill, name) for name in Bill.__struct_fields__}
+                self.records[call_id] = replace(record, **counts, cost_basis="exact")
 
     def recover(self) -> int:
         """What a restart finds: every call still open becomes a killed one. Returns how many."""
@@ -106,6 +112,7 @@ class MemoryBudgets:
     def __init__(self) -> None:
         self.balances: dict[str, Balance] = {}
         self.holds: dict[str, tuple[int, tuple[str, ...]]] = {}
+        self.batches: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._lock = threading.Lock()
 
     async def hold(self, call_id: str, accounts: Sequence[Account], nano: int, until_us: int) -> Held:
@@ -122,12 +129,22 @@ class MemoryBudgets:
             self.holds[call_id] = before + nano, names
             return Held(held)
 
-    async def settle(self, call_id: str, nano: int) -> None:
+    async def settle(self, call_id: str, nano: int, batch_id: str | None = None) -> None:
         with self._lock:
             held, names = self.holds.pop(call_id, (0, ()))
-            for name in names:
-                now = self.balances[name]
-                self.balances[name] = Balance(now.spent_nano + nano, now.held_nano - held)
+            self._spend(names, nano, held)
+            if batch_id is not None and names:
+                self.batches[batch_id] = nano, names
+
+    async def bill(self, batch_id: str, nano: int) -> None:
+        with self._lock:
+            counted, names = self.batches.pop(batch_id, (nano, ()))
+            self._spend(names, nano - counted, 0)
+
+    def _spend(self, names: Iterable[str], nano: int, held: int) -> None:
+        for name in names:
+            now = self.balances[name]
+            self.balances[name] = Balance(now.spent_nano + nano, now.held_nano - held)
 
     async def balance(self, name: str) -> Balance:
         return self.balances.get(name, Balance())

@@ -98,4 +98,96 @@ def m003_limits_of_keys(connection: Connection) -> None:
     connection.execute("ALTER TABLE keys ADD COLUMN period TEXT NOT NULL DEFAULT 'month'")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_calls_keys, m002_held, m003_limits_of_keys)
+def m004_lineage_audit(connection: Connection) -> None:
+    """Which key a key came from by rotation, and who changed what."""
+    for statement in _M004:
+        connection.execute(statement)
+
+
+_M004 = (
+    # The id of the first of those that came from one another; NULL for the first itself.
+    "ALTER TABLE keys ADD COLUMN lineage TEXT",
+    """CREATE TABLE audit (
+        number INTEGER PRIMARY KEY NOT NULL,
+        at_us INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        action TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        before TEXT,
+        after TEXT
+    )""",
+    """CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+    """CREATE TRIGGER audit_is_not_shortened BEFORE DELETE ON audit
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+    # INSERT OR REPLACE deletes without the trigger for that.
+    """CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+        WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number)
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+)
+
+
+def m005_alerts(connection: Connection) -> None:
+    """What fires and what fired, who is to be told of it, and since when an upstream's key is known."""
+    for statement in _M005:
+        connection.execute(statement)
+
+
+_M005 = (
+    """CREATE TABLE alerts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+        identity TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        level INTEGER NOT NULL,
+        severity TEXT NOT NULL,
+        said TEXT NOT NULL,
+        fix TEXT NOT NULL,
+        hold_us INTEGER NOT NULL,
+        since_us INTEGER NOT NULL,
+        told_us INTEGER NOT NULL,
+        below_since_us INTEGER,
+        acked_at_us INTEGER,
+        cleared_at_us INTEGER
+    )""",
+    # What makes one alert of those that several processes see.
+    "CREATE UNIQUE INDEX alerts_firing ON alerts (identity) WHERE cleared_at_us IS NULL",
+    "CREATE INDEX alerts_by_identity ON alerts (identity, cleared_at_us)",
+    """CREATE TABLE deliveries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+        alert_id INTEGER NOT NULL,
+        event TEXT NOT NULL,
+        sink TEXT NOT NULL,
+        severity TEXT NOT NULL,
+        title TEXT NOT NULL,
+        body TEXT NOT NULL,
+        made_at_us INTEGER NOT NULL,
+        due_us INTEGER NOT NULL,
+        tries INTEGER NOT NULL DEFAULT 0,
+        error TEXT,
+        ended_at_us INTEGER,
+        is_delivered INTEGER NOT NULL DEFAULT 0
+    )""",
+    "CREATE INDEX deliveries_due ON deliveries (due_us) WHERE ended_at_us IS NULL",
+    "CREATE INDEX deliveries_by_alert ON deliveries (alert_id)",
+    """CREATE TABLE upstream_keys (
+        reference TEXT PRIMARY KEY NOT NULL,
+        digest BLOB NOT NULL,
+        since_us INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+)
+
+
+def m006_batches(connection: Connection) -> None:
+    """The batch that a call has made, whose results say what it came to."""
+    connection.execute("ALTER TABLE calls ADD COLUMN batch_id TEXT")
+    connection.execute("CREATE INDEX calls_by_batch ON calls (batch_id) WHERE batch_id IS NOT NULL")
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    m001_calls_keys,
+    m002_held,
+    m003_limits_of_keys,
+    m004_lineage_audit,
+    m005_alerts,
+    m006_batches,
+)

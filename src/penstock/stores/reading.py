@@ -54,7 +54,11 @@ class Latency(msgspec.Struct, frozen=True):
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """The calls that share the labels. `cost_nano` sums the costs that are known; `unpriced` counts the calls
-    whose cost is not."""
+    whose cost is not. `capped` counts answers that `max_tokens` cut off.
+
+    Of the calls that budgets held something for and whose cost is known: `held_nano` in all, `held_cost_nano` what they
+    did cost; `over_held` of them cost more, by `over_held_nano` together.
+    """
 
     labels: dict[str, Label]
     calls: int = 0
@@ -67,6 +71,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     thinking_tokens: int = 0
+    capped: int = 0
+    held_nano: int = 0
+    held_cost_nano: int = 0
+    over_held: int = 0
+    over_held_nano: int = 0
     total: Latency | None = None
     upstream: Latency | None = None
     first_token: Latency | None = None
@@ -79,9 +88,12 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 _ERRORS_SQL = ", ".join(f"'{ending}'" for ending in sorted(ERRORS))
 _SUMS = f"""count(*), sum(ending IN ({_ERRORS_SQL})), coalesce(sum(cost_nano), 0), sum(cost_nano IS NULL),
     sum(input_tokens), sum(cache_read_tokens), sum(cache_write_5m_tokens), sum(cache_write_1h_tokens),
-    sum(output_tokens), sum(thinking_tokens),
+    sum(output_tokens), sum(thinking_tokens), sum(stop_reason IS 'max_tokens'),
+    coalesce(sum(held_nano) FILTER (WHERE cost_nano IS NOT NULL), 0),
+    coalesce(sum(cost_nano) FILTER (WHERE held_nano IS NOT NULL), 0),
+    coalesce(sum(cost_nano > held_nano), 0), coalesce(sum(max(cost_nano - held_nano, 0)), 0),
     group_concat(total_us), group_concat(upstream_us), group_concat(first_token_us)"""
-_NAMES = Group.__struct_fields__[1:11]
+_NAMES = Group.__struct_fields__[1:16]
 _BUT_TRAIL = tuple(name for name in COLUMNS if name != "trail")  # long, and seldom asked for
 
 

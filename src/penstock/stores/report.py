@@ -28,8 +28,9 @@ def report(
 ) -> dict[str, Any]:
     """`{"totals": {...}, "groups": [...]}`: costs are decimal strings in dollars, durations are in milliseconds.
 
-    `unpriced` counts calls whose cost is not known; it is not part of `cost_usd`. Raises StoreFailed, and
-    ConfigError for a label that does not exist.
+    `unpriced` counts calls whose cost is not known; it is not part of `cost_usd`. `held_usd` is what budgets held for
+    calls that cost `held_cost_usd`, of which `over_held` cost more, by `over_held_usd` together. Raises StoreFailed,
+    and ConfigError for a label that does not exist.
     """
     with LedgerReader(data) as ledger:
         groups = ledger.grouped(by, since_us=since_us, until_us=until_us) if by else []
@@ -60,6 +61,11 @@ def _row(group: Group) -> dict[str, Any]:
         "cache_creation_input_tokens": group.cache_write_tokens,
         "cache_read_input_tokens": group.cache_read_tokens,
         "output_tokens": group.output_tokens,
+        "capped": group.capped,
+        "held_usd": usd(group.held_nano),
+        "held_cost_usd": usd(group.held_cost_nano),
+        "over_held": group.over_held,
+        "over_held_usd": usd(group.over_held_nano),
         "latency_ms": _ms(group.total),
         "upstream_ms": _ms(group.upstream),
         "first_token_ms": _ms(group.first_token),

@@ -74,6 +74,12 @@ _MONEY = (
         nano INTEGER NOT NULL,
         accounts BLOB NOT NULL
     ) WITHOUT ROWID""",
+    # What the calls that made batches were settled with, until those are billed.
+    """CREATE TABLE batches (
+        batch_id TEXT PRIMARY KEY NOT NULL,
+        nano INTEGER NOT NULL,
+        accounts BLOB NOT NULL
+    ) WITHOUT ROWID""",
     # The budgets whose accounts are counted since some time, Unix microseconds.
     "CREATE TABLE budgets (identity TEXT PRIMARY KEY NOT NULL, since_us INTEGER NOT NULL) WITHOUT ROWID",
 )

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from ..errors import StoreFailed
 from ..ports import Clock
-from ..record import Intent, Record
+from ..record import Bill, Intent, Record
 from .folding import adopt, fold_segment, note_opened, trim
-from .journal import Batch, Extend, Segment, allocate, intent_line, read_lines, record_line
+from .journal import Batch, Extend, Segment, allocate, bill_line, intent_line, read_lines, record_line
 from .schema import Sync, connect, database, journal_folder, prepare, store_failed, unwritable
 
 #: How long the writer waits for company before it commits. Longer is cheaper, and later in reports.
@@ -134,6 +134,17 @@ class SqliteLedger:
                 return
             fresh.records.append(record)
             fresh.size += len(line)  # last: what is counted is noted
+
+    async def bill(self, bill: Bill) -> None:
+        """Note what a batch came to, for the row of the call that made it. Raises StoreFailed: then it is not noted."""
+        line = bill_line(bill)
+        with self._appending:
+            try:
+                fresh = self._append(line)
+            except OSError as error:
+                raise unwritable(journal_folder(self._data), error) from error
+            fresh.bills.append(bill)
+            fresh.size += len(line)
 
     def _append(self, line: bytes) -> Batch:
         """Write a line after those still in the spool, and return where to note its entry. Raises OSError."""

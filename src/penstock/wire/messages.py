@@ -182,7 +182,8 @@ class Answer(msgspec.Struct):
     """What a response body has shown so far.
 
     `usage` is None until seen. `is_whole`: nothing is missing from the body. `has_content`: the model has begun to
-    answer. `is_stream`: the body is an event stream, whatever was asked for.
+    answer. `is_stream`: the body is an event stream, whatever was asked for. `items` are the answers in a batch's
+    results; None where the body is none, or one of them cannot be read.
     """
 
     id: str | None = None
@@ -195,6 +196,7 @@ class Answer(msgspec.Struct):
     is_whole: bool = False
     has_content: bool = False
     is_stream: bool = False
+    items: list[Answer] | None = None
 
     @property
     def is_early_refusal(self) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 
 from .answers import take_message
 from .messages import Answer, Endpoint, Reading, Usage
+from .results import NamedReading, ResultsReading
 from .sse import StreamReading
 
 #: Of an error body no more than this is looked at.
@@ -26,6 +27,10 @@ def reading(endpoint: Endpoint, status: int, headers: Iterable[tuple[bytes, byte
     chosen: Reading
     if status >= 300:
         chosen = ErrorReading()
+    elif endpoint.name == "batches":
+        chosen = NamedReading()
+    elif endpoint.name == "batch_results":
+        chosen = ResultsReading()
     elif endpoint.name not in ("messages", "count_tokens"):
         return Opaque()
     elif kind.startswith(b"text/event-stream"):

@@ -45,7 +45,9 @@ def by(user: str | None = None, feature: str | None = None, *, limit_nano: int |
 
 def most(call: Call) -> int:
     assert call.request is not None and call.request.model is not None
-    found = Ceiling(PRICES).most(call.request, call.body, call.request.model, call.began_at_us)
+    ceiling = Ceiling(PRICES)
+    estimate = ceiling.calibration.of(call.request, call.request.model, call.body)
+    found = ceiling.most(call.request, call.body, call.request.model, call.began_at_us, estimate)
     assert found is not None
     return found
 
@@ -143,7 +145,7 @@ def test_a_key_may_have_a_limit_of_its_own(drive: Drive) -> None:
 
 def test_a_nearly_used_up_budget_slows_calls_down(drive: Drive) -> None:
     own = ports()
-    budgets = layer(own, a_budget(plan_usd="0.0005", limit_usd=1, slow_percent=80, slow_s=3))
+    budgets = layer(own, a_budget(plan_usd="0.0001", limit_usd=1, slow_percent=80, slow_s=3))
     played = through(drive, own, budgets, by())
     assert played.error is None and played.fact(Slowed).wait_us == 3_000_000
     (record,) = own.ledger.records  # type: ignore[attr-defined]

@@ -71,7 +71,13 @@ def _show(made: dict[str, Any], by: list[str]) -> None:
     if not console.is_terminal:
         console.width = 400  # a pipe has no edge to fold at
     console.print(table)
-    unpriced = made["totals"]["unpriced"]
+    totals = made["totals"]
+    if totals["held_usd"] != "0.00":
+        print(
+            f"Budgets held {totals['held_usd']} dollars for calls that cost {totals['held_cost_usd']}; "
+            f"{totals['over_held']} cost more than was held, by {totals['over_held_usd']} together."
+        )
+    unpriced = totals["unpriced"]
     if unpriced:
         print(
             f"{unpriced} calls have no known cost and are not in the sum: unknown models, batches not yet billed, or "

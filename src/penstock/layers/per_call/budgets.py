@@ -21,12 +21,14 @@ from ...ports.money import Held
 from ...record import Record
 from ...reply import Ending, Reply, Tap
 from ...spending.budget import Budget, Charged, of_key, who_asks
+from ...spending.calibration import Calibration
 from ...spending.ceiling import Ceiling, output_most
 from ...spending.economies import asked_model, downgraded, trimmed
 from ...spending.holding import Holding
 from ...spending.learned import Lengths
 from ...spending.refusals import over_budget, unpriced
 from ...wire.prices import PriceBook, usd
+from ...wire.tokens import Estimate
 
 #: A store that is busy is asked again after so long, in seconds; then the call is refused.
 _AGAIN_S = (0.02, 0.05, 0.15, 0.5)
@@ -75,9 +77,9 @@ class Budgets:
         if not charged:
             return await onward(call)
         feature = self._feature(call)
-        call = await self._afforded(call, charged, feature)
+        call, estimate = await self._afforded(call, charged, feature)
         reply = await onward(call)
-        return reply.tap(_Learning(self._lengths, call, reply)) if feature.hold == "expected" else reply
+        return reply if estimate is None else reply.tap(self._learning(call, reply, estimate))
 
     def _charged(self, call: Call) -> list[Charged]:
         who = who_asks(call)
@@ -102,29 +104,31 @@ class Budgets:
 
     # -- holding ---------------------------------------------------------------------------------------------------
 
-    async def _afforded(self, call: Call, charged: Sequence[Charged], feature: FeatureConfig) -> Call:
-        """The call as it can be paid for, with its purse. Raises Refused."""
+    async def _afforded(
+        self, call: Call, charged: Sequence[Charged], feature: FeatureConfig
+    ) -> tuple[Call, Estimate | None]:
+        """The call as it can be paid for, with its purse, and what its input was taken for. Raises Refused."""
         if any(one.budget.config.downgrade_percent for one in charged):
             balances = (await self._hold(call, charged, 0)).balances
             for one, balance in zip(charged, balances, strict=True):
                 percent = one.budget.config.downgrade_percent
                 if percent and _is_past(one, balance.spent_nano + balance.held_nano, percent):
                     call = downgraded(call, one, feature.downgrade)
-        nano = self._weighed(call, feature)
+        nano, estimate = self._weighed(call, feature)
         held = await self._hold(call, charged, nano)
         for economy in (self._cheaper, self._shorter):
             if held.short is None:
                 break
             changed = economy(call, charged, held, feature)
             if changed is not call:
-                call, nano = changed, self._weighed(changed, feature)
+                call, (nano, estimate) = changed, self._weighed(changed, feature)
                 held = await self._hold(call, charged, nano)
         if held.short is not None:
             raise over_budget(charged[held.short], held.balances[held.short], nano, call.began_at_us)
         call.trail.append(Reserved(nano, tuple([one.shown for one in charged])))
         self._open_purse(call, charged, nano, feature)
         await self._slow(call, charged, held)
-        return call
+        return call, estimate
 
     def _cheaper(self, call: Call, charged: Sequence[Charged], held: Held, feature: FeatureConfig) -> Call:
         assert held.short is not None
@@ -133,7 +137,7 @@ class Budgets:
     def _shorter(self, call: Call, charged: Sequence[Charged], held: Held, feature: FeatureConfig) -> Call:
         if not feature.may_trim:
             return call
-        return trimmed(call, charged, held, lambda tokens: self._weighed(call, feature, max_tokens=tokens))
+        return trimmed(call, charged, held, lambda tokens: self._weighed(call, feature, tokens)[0])
 
     def _open_purse(self, call: Call, charged: Sequence[Charged], nano: int, feature: FeatureConfig) -> None:
         async def more(lacking: int) -> None:
@@ -144,7 +148,7 @@ class Budgets:
                 )
 
         call.trail.purse = Holding(
-            self._ports.budgets, call, nano, weigh=lambda attempt: self._weighed(attempt, feature), more=more
+            self._ports.budgets, call, nano, weigh=lambda attempt: self._weighed(attempt, feature)[0], more=more
         )
 
     async def _hold(self, call: Call, charged: Sequence[Charged], nano: int) -> Held:
@@ -180,43 +184,58 @@ class Budgets:
 
     # -- weighing --------------------------------------------------------------------------------------------------
 
-    def _weighed(self, call: Call, feature: FeatureConfig, max_tokens: int | None = None) -> int:
-        """What the first candidate of a call's plan is held to cost, in nano-dollars. Raises Refused."""
+    def _weighed(
+        self, call: Call, feature: FeatureConfig, max_tokens: int | None = None
+    ) -> tuple[int, Estimate | None]:
+        """What the first candidate of a plan is held to cost, in nano-dollars, and by what estimate of its input.
+
+        Raises Refused.
+        """
         if call.endpoint.name == "batches":
             nano = self._ceiling.batch(call.body, call.began_at_us)
             if nano is None:
                 raise unpriced("a model of this batch")
-            return nano
+            return nano, None
         request, model = call.request, asked_model(call)
         if request is None or not model:
-            return 0  # admission has refused what the API could charge for
+            return 0, None  # admission has refused what the API could charge for
         if max_tokens is not None:
             request = replace(request, max_tokens=max_tokens)
-        if feature.hold == "expected":
-            likely = self._lengths.expected(call.tags.feature or "", model)
-            if likely is not None:
-                tokens = min(likely, output_most(request, model))
-                nano = self._ceiling.expected(request, call.body, model, call.began_at_us, tokens)
-                if nano is not None:
-                    return nano
-        nano = self._ceiling.most(request, call.body, model, call.began_at_us)
+        estimate = self._ceiling.calibration.of(request, model, call.body)
+        likely = self._lengths.expected(call.tags.feature or "", model) if feature.hold == "expected" else None
+        if likely is None:
+            nano = self._ceiling.most(request, call.body, model, call.began_at_us, estimate)
+        else:
+            tokens = min(likely, output_most(request, model))
+            nano = self._ceiling.expected(request, call.body, model, call.began_at_us, estimate, tokens)
         if nano is None:
             raise unpriced(f"model {model!r}")
-        return nano
+        return nano, estimate
+
+    def _learning(self, call: Call, reply: Reply, estimate: Estimate) -> Tap:
+        return _Learning(self._ceiling.calibration, self._lengths, call, reply, estimate)
 
 
 class _Learning(Tap):
-    """Notes how long an answer was, for what later calls are expected to cost."""
+    """Notes what an answer used, for what later calls are held to cost."""
 
-    __slots__ = ("_call", "_lengths", "_reply")
+    __slots__ = ("_calibration", "_call", "_estimate", "_lengths", "_reply")
 
-    def __init__(self, lengths: Lengths, call: Call, reply: Reply) -> None:
-        self._lengths, self._call, self._reply = lengths, call, reply
+    def __init__(
+        self, calibration: Calibration, lengths: Lengths, call: Call, reply: Reply, estimate: Estimate
+    ) -> None:
+        self._calibration, self._lengths = calibration, lengths
+        self._call, self._reply, self._estimate = call, reply, estimate
 
     async def ended(self, ending: Ending) -> None:
         usage = self._reply.answer.usage
-        if ending.kind == "complete" and usage is not None and self._reply.status < 400:
-            self._lengths.learn(self._call.tags.feature or "", asked_model(self._call), usage.output_tokens)
+        if ending.kind != "complete" or usage is None or usage.iterations or self._reply.status >= 400:
+            return
+        model = asked_model(self._call)
+        counted = usage.input_tokens + usage.cache_read_tokens
+        counted += usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+        self._calibration.learn(model, self._estimate, counted)
+        self._lengths.learn(self._call.tags.feature or "", model, usage.output_tokens)
 
 
 _PLAIN = FeatureConfig()

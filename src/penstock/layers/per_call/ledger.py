@@ -7,6 +7,8 @@ That an upstream was called at all is noted earlier, by transport, so that a kil
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
 from ...call import Call, Fact, Spent
@@ -15,6 +17,7 @@ from ...layer import Next
 from ...ports import Ports
 from ...record import Record
 from ...reply import Ending, Reply, Tap, ending_of
+from ...spending.billing import billed
 from ...wire.messages import Answer, Usage, kept_path
 from ...wire.prices import PriceBook, usd
 
@@ -86,7 +89,9 @@ class _Entry(Tap):
             # loss at the next start; the store itself has logged it.
             pass
         if purse is not None:  # after the row, by which a hold is settled that is not settled here
-            await purse.settle(record.cost_nano)
+            await purse.settle(record.cost_nano, record.batch_id)
+        if call.endpoint.name == "batch_results" and ending.kind == "complete":
+            await self._bill()
 
     def _record(self, ending: Ending, now: float) -> Record:
         call, request = self._call, self._call.request
@@ -122,6 +127,15 @@ class _Entry(Tap):
             record.error_layer, record.error_code, record.error_type = "face", "internal", "api_error"
         return record
 
+    async def _bill(self) -> None:
+        """What the batch came to whose results the caller has got: for the row and the budgets of whoever made it."""
+        bill = None if self.reply is None else billed(self._call, self.reply, self._prices)
+        if bill is None:
+            return
+        with suppress(StoreFailed):  # the results can be had again, and the batch is in doubt until then
+            await self._ports.budgets.bill(bill.batch_id, bill.cost_nano)
+            await self._ports.ledger.bill(bill)
+
     def _settled(self, record: Record) -> Settled:
         """What the answer cost, and what those had used that were given up for it."""
         own = self._settled_answer(record)
@@ -145,6 +159,7 @@ class _Entry(Tap):
             return Settled(0, "free")
         if call.endpoint.name == "batches":
             is_new = call.method == "POST" and call.path == "/v1/messages/batches"
+            record.batch_id = reply.answer.id if is_new else None
             return Settled(None, "deferred") if is_new else Settled(0, "free")
         usage = reply.answer.usage
         if usage is None:

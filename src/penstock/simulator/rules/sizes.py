@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ...wire.images import size_of
 from ..catalogue import Model
-from ..images import size_of
 from ..problems import invalid
 
 #: Bytes of a body. The edge refuses larger ones before the API sees them.

@@ -56,7 +56,11 @@ def image_size(source: Any) -> tuple[int, int]:
     """The size of a content block's image, by its `source`; a usual one where the file is not at hand."""
     if not isinstance(source, dict) or source.get("type") != "base64":
         return UNKNOWN
-    data = str(source.get("data", ""))
+    return size_of_base64(str(source.get("data", ""))) or UNKNOWN
+
+
+def size_of_base64(data: str) -> tuple[int, int] | None:
+    """Width and height in pixels of an image file in base64; None where it is no image, or cut short."""
     for characters in _LOOKED_AT:
         try:
             size = size_of(binascii.a2b_base64(data[: min(characters, len(data) // 4 * 4)]))
@@ -64,7 +68,7 @@ def image_size(source: Any) -> tuple[int, int]:
             continue
         if size is not None:
             return size
-    return UNKNOWN
+    return None
 
 
 def image_tokens(width: int, height: int, *, is_dense: bool) -> float:
