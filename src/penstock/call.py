@@ -105,13 +105,17 @@ class Tags(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who is asking, as the identity layer established it, and what its key may spend in a period, in nano-dollars."""
+    """Who is asking, as the identity layer established it, and what its key may spend in a period, in nano-dollars.
+
+    `lineage` is the key whose account counts for it, where it came from another by rotation.
+    """
 
     environment: str
     key_id: str | None = None
     tier: str | None = None
     limit_nano: int | None = None
     period: str = "month"
+    lineage: str | None = None
 
 
 class Timeouts(msgspec.Struct, frozen=True):

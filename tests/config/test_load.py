@@ -108,7 +108,6 @@ def test_a_bad_override_is_not_blamed_on_the_file() -> None:
         ("x.y = 1", "penstock.toml:1: `x` is not a key Penstock knows. There are: environment, data, upstreams, "),
         ("port = 1", "penstock.toml:1: `port` is not a key Penstock knows. It belongs under [gateway]."),
         ("[log]\nenvironment = 'dev'", "penstock.toml:2: `log.environment` is not a key Penstock knows. It belongs at"),
-        ("[alerts]\nx = 1", "penstock.toml:1: `alerts` is not a key Penstock knows. It comes with a later"),
         ("[[budgets]]\nplan_usd = 1\n[[budgets]]\nlimit = 1", "penstock.toml:4: `budgets.limit` is not a key Penstock"),
         ("[[budgets]]\nname = 'x'", "penstock.toml:1: `budgets.plan_usd` is missing, and so is `limit_usd`."),
         ('[[budgets]]\nplan_usd = "1,5"', "penstock.toml:2: `budgets.plan_usd` is not a decimal number. Give dollars"),

@@ -167,6 +167,48 @@ class TestForGateway:
         check_for_gateway(Config(upstreams={"a": UpstreamConfig(kind="compatible", url="https://h")}))
 
 
+def test_an_upstream_of_another_environment_is_refused_by_name() -> None:
+    said = refused(Config, environment="prod", upstreams={"main": UpstreamConfig(environment="dev")})
+    assert '`Config.upstreams.main.environment` is "dev", and `environment` is "prod".' in said
+    assert "keep this one in the config of dev" in said
+    Config(environment="prod", upstreams={"main": UpstreamConfig(environment="prod")})
+
+
+@pytest.mark.parametrize(
+    ("environment", "given"),
+    [
+        ("prod", {"keys": ("env:ANTHROPIC_API_KEY_DEV",)}),
+        ("dev", {"keys": (*ENV_KEY, "env:PROD_ANTHROPIC_KEY")}),
+        ("staging", {"keys": ("file:/run/secrets/anthropic-prod.key",)}),
+        ("prod", {"keys": ("aws:staging/anthropic#key",)}),
+        ("prod", {"admin_key": "vault:secret/dev/anthropic#admin"}),
+        ("prod", {"keys": ("google:projects/acme/secrets/anthropic-dev",)}),
+    ],
+    ids=str,
+)
+def test_a_key_whose_name_says_another_environment_is_refused(environment: str, given: dict[str, Any]) -> None:
+    said = refused(Config, environment=environment, upstreams={"main": UpstreamConfig(**given)})
+    reference = given.get("admin_key") or given["keys"][-1]
+    assert reference in said and f'`environment` is "{environment}"' in said
+    assert f"`Config.upstreams.main.{next(iter(given))}`" in said
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "env:ANTHROPIC_API_KEY_PROD",
+        "env:PRODUCT_KEY",
+        "env:DEVICE_KEY",
+        "env:PROD_NOT_DEV",
+        "file:/home/dev/prod.key",
+        "file:/dev/fd/3",
+        "google:projects/acme-dev/secrets/anthropic",
+    ],
+)
+def test_a_name_that_only_looks_like_another_environment_is_fine(reference: str) -> None:
+    Config(environment="prod", upstreams={"main": UpstreamConfig(keys=(reference,))})
+
+
 def test_the_data_folder_is_a_path() -> None:
     assert "`Config.data` is the string" in refused(Config, data="x")
     assert Config(data=Path("x")).data == Path("x")

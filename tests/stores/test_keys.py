@@ -180,6 +180,60 @@ def test_a_key_revoked_twice_keeps_its_first_time_and_an_unknown_one_is_none(dat
     assert keys.revoke("key_unknown") is None
 
 
+def rotate(data: Path, clock: StillClock, key_id: str, grace_s: int = 3600) -> tuple[Key, Key, Secret]:
+    return KeyStore(data, clock).rotate(
+        key_id, chance=World(hash(key_id)), token=lambda size: os.urandom(size).hex(), grace_us=grace_s * 1_000_000
+    )
+
+
+def test_a_successor_has_the_rights_and_the_family_of_the_old_key_and_both_work_meanwhile(
+    cached: Any, data: Path, clock: StillClock
+) -> None:
+    cache, runs = cached
+    first, old_secret = create(
+        data, clock, environment="prod", tier="gold", features=["chat"], limit_nano=5, period="day"
+    )
+    clock.now_s = 10.0
+    old, new, secret = rotate(data, clock, first.id)
+    assert (
+        found(cache, old_secret.reveal(), runs)
+        == old
+        == msgspec.structs.replace(first, expires_at_us=BEGAN_US + 3_610_000_000)
+    )
+    assert found(cache, secret.reveal(), runs) == new
+    same = ("name", "environment", "scopes", "tier", "models", "features", "limit_nano", "period", "expires_at_us")
+    assert all(getattr(new, name) == getattr(first, name) for name in same)
+    assert (new.created_at_us, secret.reveal()[:8]) == (BEGAN_US + 10_000_000, "pk_prod_")
+    clock.now_s = 20.0
+    _, third, _ = rotate(data, clock, new.id)
+    assert [key.lineage for key in (first, new, third)] == [None, first.id, first.id]
+
+
+def test_a_rotation_never_lengthens_the_old_keys_life_and_gives_the_new_one_as_much(
+    data: Path, clock: StillClock
+) -> None:
+    first, _ = create(data, clock, expires_at_us=BEGAN_US + 100_000_000)
+    clock.now_s = 40.0
+    old, new, _ = rotate(data, clock, first.id, grace_s=3600)
+    assert old.expires_at_us == first.expires_at_us
+    assert new.expires_at_us == BEGAN_US + 140_000_000
+
+
+def test_what_is_not_live_or_has_a_successor_is_not_rotated(data: Path, clock: StillClock) -> None:
+    gone, _ = create(data, clock, "gone")
+    KeyStore(data, clock).revoke(gone.id)
+    over, _ = create(data, clock, "over", expires_at_us=BEGAN_US)
+    for key_id, said in ((gone.id, "is not live"), (over.id, "is not live"), ("key_none", "is not there")):
+        with pytest.raises(ConfigError, match=said):
+            rotate(data, clock, key_id)
+    first, _ = create(data, clock, "first")
+    _, new, _ = rotate(data, clock, first.id)
+    with pytest.raises(ConfigError, match="rotated already") as caught:
+        rotate(data, clock, first.id)
+    assert new.id in caught.value.fix
+    assert len(KeyStore(data, clock).list()) == 4, "what was refused made nothing"
+
+
 def test_two_keys_never_share_a_digest(data: Path, clock: StillClock) -> None:
     keys = KeyStore(data, clock)
     keys.create("one", chance=World(1), token=lambda size: "same")

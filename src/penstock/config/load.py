@@ -27,7 +27,6 @@ from .schema import API_URL, Config
 from .secrets import Secrets
 
 FILE_NAME = "penstock.toml"
-LATER = frozenset({"alerts"})
 
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
@@ -244,9 +243,7 @@ class _Reading:
         names = [field.name for field in dataclasses.fields(typing.cast(Any, kind))]
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
         at_home = [other for other in _homes(name) if other != path]
-        if name in LATER and not path:
-            fix = "It comes with a later version; leave it out until then."
-        elif at_home:
+        if at_home:
             home = _name(at_home[0])
             fix = f"It belongs under [{home}]." if home else "It belongs at the top, before any table."
         elif near:

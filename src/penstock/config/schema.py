@@ -16,6 +16,8 @@ from typing import Literal
 
 from ..wire.envelopes import KINDS, default_url, envelope
 from . import faults
+from .alerts import AlertsConfig
+from .environments import ENVIRONMENTS, check_environment
 from .faults import COUNTERS, DATABASE
 from .features import DAY_S, FeatureConfig, TierConfig
 from .keys import BadValue, Section, check, is_secret_like, key, shown, table
@@ -47,6 +49,9 @@ class UpstreamConfig(Section):
         None,
         "an Admin API key, by reference: the gateway then asks hourly what the limits of its `keys` are",
         fault=faults.of_key,
+    )
+    environment: Literal["dev", "staging", "prod"] | None = key(
+        None, "which one it is for, if one alone: a config for another is refused", one_of=ENVIRONMENTS
     )
     weight: int = key(1, "its share of the conversations, where `routing.among` names it", least=1, most=1000)
     concurrency_max: int = key(0, "how many calls each key may have under way at once; 0 for no limit", least=0)
@@ -285,6 +290,7 @@ class Config(Section):
     features: Mapping[str, FeatureConfig] = table(dict, "what your application does, by name")
     tiers: Mapping[str, TierConfig] = table(dict, "what callers may do, by tier")
     budgets: tuple[BudgetConfig, ...] = table(tuple, "what calls may cost")
+    alerts: AlertsConfig = table(AlertsConfig, "who is told of what")
     replay: ReplayConfig = table(ReplayConfig, "answers that are given again")
     pacing: PacingConfig = table(PacingConfig, "the upstreams' own limits")
     status: StatusConfig = table(StatusConfig, "the provider's status page")
@@ -295,7 +301,7 @@ class Config(Section):
 
     def __post_init__(self) -> None:
         check(self)
-        for name in self.upstreams:
+        for name, upstream in self.upstreams.items():
             if not _UPSTREAM_NAME.fullmatch(name) or is_secret_like(name):
                 raise BadValue(
                     "Config",
@@ -303,6 +309,8 @@ class Config(Section):
                     f"has the name {shown(name)}",
                     "Name upstreams in lower-case letters, digits and inner dashes, at most 64.",
                 )
+            held = {"keys": upstream.keys, "admin_key": (upstream.admin_key,)}
+            check_environment(self.environment, name, upstream.environment, held)
         self._check_routing()
         titles = [budget.title for budget in self.budgets]
         for number, title in enumerate(titles):

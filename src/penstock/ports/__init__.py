@@ -104,6 +104,7 @@ class Key(msgspec.Struct, frozen=True):
     """A virtual key as stored: never the key itself. Times are Unix microseconds.
 
     `limit_nano` is what it may spend in a `period` (day | week | month | total), in nano-dollars; None for no limit.
+    `lineage` is the id of the key it came from by rotation, the first of them: together they have one limit.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Key(msgspec.Struct, frozen=True):
     revoked_at_us: int | None = None
     limit_nano: int | None = None
     period: str = "month"
+    lineage: str | None = None
 
 
 class Keys(Protocol):

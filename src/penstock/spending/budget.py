@@ -13,8 +13,11 @@ from ..ports.money import Account, Counted
 from ..wire.prices import usd
 from .periods import Span, span
 
-#: The column of the ledger that each dimension is.
-COLUMNS = {"key": "key_id", "model": "model_asked"}
+#: What each dimension is in the ledger. Keys that came from one another by rotation count as the first of them.
+COLUMNS = {
+    "key": "coalesce((SELECT lineage FROM keys WHERE keys.id = calls.key_id), key_id)",
+    "model": "model_asked",
+}
 #: Accounts are kept so long after their period's end, for reports.
 _KEPT_US = 40 * 86_400_000_000
 
@@ -103,7 +106,7 @@ def who_asks(call: Call) -> Who:
     caller, tags = call.caller, call.tags
     return {
         "environment": caller.environment if caller is not None else None,
-        "key": caller.key_id if caller is not None else None,
+        "key": (caller.lineage or caller.key_id) if caller is not None else None,
         "segment": tags.segment,
         "user": tags.user,
         "session": tags.session,

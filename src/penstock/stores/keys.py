@@ -1,7 +1,9 @@
-"""Virtual keys: made, listed and revoked in SQLite, found from memory.
+"""Virtual keys: made, listed, rotated and revoked in SQLite, found from memory.
 
 A key is shown once, when it is made. What is kept is its SHA-256, which is enough for a value of 256 random bits, and
-a masked form to recognise it by.
+a masked form to recognise it by. Every change is noted in the audit log, in the same transaction.
+
+A key that came from another by rotation has the lineage of the first of them: together they are one family.
 """
 
 from __future__ import annotations
@@ -11,15 +13,19 @@ import hashlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ..errors import ConfigError, StoreFailed
 from ..ports import Chance, Clock, Key
 from ..secret import Secret, masked
+from ..wire.prices import usd
+from . import audit
 from .schema import connect, database, failing, writing
 
 #: What a key may be allowed to do.
@@ -36,7 +42,7 @@ Found = list[Key]
 _RANDOM_BYTES = 32
 _COLUMNS = (
     "id, name, digest, shown, environment, scopes, created_at_us, tier, models, features, expires_at_us, "
-    "revoked_at_us, limit_nano, period"
+    "revoked_at_us, limit_nano, period, lineage"
 )
 
 
@@ -50,11 +56,29 @@ def mint(environment: str, token: Callable[[int], str]) -> Secret:
     return Secret(f"pk_{environment}_{token(_RANDOM_BYTES)}")
 
 
-class KeyStore:
-    """The virtual keys of a data folder, for whoever manages them. Blocks; every method raises StoreFailed."""
+def told(key: Key) -> dict[str, Any]:
+    """What a key may do, as the audit log has it: all but what it is known by."""
+    return {
+        "name": key.name,
+        "environment": key.environment,
+        "scopes": sorted(key.scopes),
+        "tier": key.tier,
+        "models": None if key.models is None else sorted(key.models),
+        "features": None if key.features is None else sorted(key.features),
+        "expires_at_us": key.expires_at_us,
+        "limit_usd": None if key.limit_nano is None else usd(key.limit_nano),
+        "period": key.period,
+    }
 
-    def __init__(self, data: Path, clock: Clock) -> None:
-        self._data, self._clock = data, clock
+
+class KeyStore:
+    """The virtual keys of a data folder, for whoever manages them. Blocks; every method raises StoreFailed.
+
+    `who` is in whose name keys are changed, for the audit log; without it whoever runs this process.
+    """
+
+    def __init__(self, data: Path, clock: Clock, *, who: str | None = None) -> None:
+        self._data, self._clock, self._who = data, clock, who
 
     def create(
         self,
@@ -96,9 +120,59 @@ class KeyStore:
             limit_nano=limit_nano,
             period=period,
         )
-        marks = ", ".join("?" * len(_COLUMNS.split(", ")))
-        self._change(f"INSERT INTO keys ({_COLUMNS}) VALUES ({marks})", _to_row(key))
+        with self._changing() as connection:
+            self._insert(connection, key)
         return key, secret
+
+    def rotate(
+        self, key_id: str, *, chance: Chance, token: Callable[[int], str], grace_us: int
+    ) -> tuple[Key, Key, Secret]:
+        """Make a successor with the same rights and of the same family: the old key, the new one, and its secret.
+
+        The old one ends `grace_us` from now, or when it would have anyway. Where it was to end, the new one lives as
+        long as the old one was made to. Raises ConfigError for a key that is not live or has a successor already.
+        """
+        now_us = self._clock.wall_us()
+        with self._changing() as connection:
+            row = connection.execute(f"SELECT {_COLUMNS} FROM keys WHERE id = ?", (key_id,)).fetchone()
+            if row is None:
+                raise _cannot_rotate(key_id, "is not there", "`penstock keys list` shows all.")
+            old = _to_key(row)
+            lineage = old.lineage or key_id
+            if old.revoked_at_us is not None or (old.expires_at_us or now_us + 1) <= now_us:
+                raise _cannot_rotate(key_id, "is not live", "Create a new one.")
+            newer = connection.execute(
+                "SELECT id FROM keys WHERE lineage = ? AND id <> ? AND created_at_us >= ? ORDER BY created_at_us DESC",
+                (lineage, key_id, old.created_at_us),
+            ).fetchone()
+            if newer is not None:
+                raise _cannot_rotate(key_id, "has been rotated already", f"Rotate {newer[0]}, which took its place.")
+            secret = mint(old.environment, token)
+            new = replace(
+                old,
+                id=chance.id("key"),
+                digest=digest(secret.reveal()),
+                shown=masked(secret.reveal()),
+                created_at_us=now_us,
+                expires_at_us=None if old.expires_at_us is None else now_us + old.expires_at_us - old.created_at_us,
+                lineage=lineage,
+            )
+            ends_us = min(now_us + grace_us, old.expires_at_us or now_us + grace_us)
+            self._insert(connection, new)
+            connection.execute("UPDATE keys SET expires_at_us = ? WHERE id = ?", (ends_us, key_id))
+            after = {"expires_at_us": ends_us, "successor": new.id}
+            self._note(connection, "key.rotate", key_id, {"expires_at_us": old.expires_at_us}, after)
+        return replace(old, expires_at_us=ends_us), new, secret
+
+    def last_used(self) -> dict[str, int]:
+        """When the latest call of each key began, Unix microseconds, by its id; reads every record there is."""
+        query = "SELECT key_id, max(began_at_us) FROM calls WHERE key_id IS NOT NULL GROUP BY key_id"
+        connection = connect(self._data)
+        try:
+            with failing(database(self._data)):
+                return dict(connection.execute(query).fetchall())
+        finally:
+            connection.close()
 
     def list(self) -> Found:
         """All keys, oldest first, revoked ones included."""
@@ -115,20 +189,50 @@ class KeyStore:
 
         A key already revoked keeps the time it was revoked at.
         """
-        self._change(
-            "UPDATE keys SET revoked_at_us = ? WHERE id = ? AND revoked_at_us IS NULL",
-            (self._clock.wall_us(), key_id),
-        )
+        now_us = self._clock.wall_us()
+        with self._changing() as connection:
+            changed = connection.execute(
+                "UPDATE keys SET revoked_at_us = ? WHERE id = ? AND revoked_at_us IS NULL", (now_us, key_id)
+            ).rowcount
+            if changed:
+                after = {"revoked_at_us": now_us}
+                self._note(connection, "key.revoke", key_id, {"revoked_at_us": None}, after)
         return next((key for key in self.find(key_id) if key.id == key_id), None)
 
-    def _change(self, statement: str, values: tuple[Any, ...]) -> None:
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, after which every process reads the keys anew."""
         connection = connect(self._data)
         try:
             with failing(database(self._data)), writing(connection):
-                connection.execute(statement, values)
+                yield connection
                 connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'keys_version'")
         finally:
             connection.close()
+
+    def _insert(self, connection: sqlite3.Connection, key: Key) -> None:
+        marks = ", ".join("?" * len(_COLUMNS.split(", ")))
+        connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({marks})", _to_row(key))
+        rights = told(key) if key.lineage is None else {**told(key), "lineage": key.lineage}
+        self._note(connection, "key.create", key.id, None, rights)
+
+    def _note(
+        self,
+        connection: sqlite3.Connection,
+        action: str,
+        key_id: str,
+        before: audit.State | None,
+        after: audit.State | None,
+    ) -> None:
+        audit.note(
+            connection,
+            at_us=self._clock.wall_us(),
+            who=self._who or audit.operator(),
+            action=action,
+            subject=key_id,
+            before=before,
+            after=after,
+        )
 
     def _read(self, query: str, *values: str) -> Found:
         connection = connect(self._data)
@@ -220,6 +324,10 @@ class LoopKeyCache(KeyCache):
         return key
 
 
+def _cannot_rotate(key_id: str, fault: str, fix: str) -> ConfigError:
+    return ConfigError(f"The key {key_id} cannot be rotated: it {fault}.", code="bad_option", fix=fix)
+
+
 def _heard(refreshing: asyncio.Future[None]) -> None:
     """Its failure is told to those who wait for it; while none must wait, the next refresh may do better."""
     if not refreshing.cancelled():
@@ -242,6 +350,7 @@ def _to_row(key: Key) -> tuple[Any, ...]:
         key.revoked_at_us,
         key.limit_nano,
         key.period,
+        key.lineage,
     )
 
 
@@ -262,6 +371,7 @@ def _to_key(row: tuple[Any, ...]) -> Key:
         revoked_at_us=row[11],
         limit_nano=row[12],
         period=row[13],
+        lineage=row[14],
     )
 
 

@@ -12,6 +12,7 @@ from ..config.schema import Config
 from ..ports import Clock, Key
 from ..ports.money import Balance, Counted
 from ..spending.budget import Budget, of_key, parts
+from ..stores import audit
 from ..stores.budgets import PAUSE_S, Difference, SqliteBudgets
 from ..stores.keys import KeyStore
 from ..stores.schema import connect
@@ -61,6 +62,17 @@ def rebuild(config: Config, clock: Clock) -> tuple[list[Difference], list[str]]:
     finally:
         ledger.close()
         shared.close()
+    if found:
+        differences = [{"account": one.account.split("\x1f"), "usd": usd(one.after_nano)} for one in found]
+        was = [{"account": one.account.split("\x1f"), "usd": usd(one.before_nano)} for one in found]
+        audit.record(
+            config.data,
+            clock,
+            action="budgets.rebuild",
+            subject="budgets",
+            before={"spent": was},
+            after={"spent": differences},
+        )
     return found, left
 
 

@@ -13,7 +13,7 @@ import typer
 
 from ...errors import PenstockError
 from ...version import VERSION
-from . import budgets, check, config, explain, keys, report, serve, simulator
+from . import alerts, audit, budgets, check, config, explain, export, keys, reconcile, report, serve, simulator
 
 app = typer.Typer(
     name="penstock",
@@ -27,9 +27,13 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("report")(report.report)
 app.command("explain")(explain.explain)
+app.command("reconcile")(reconcile.reconcile)
+app.command("export")(export.export)
 app.add_typer(simulator.app, name="simulator")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(budgets.app, name="budgets")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(config.app, name="config")
 app.add_typer(check.app, name="check")
 

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from ...config.environments import ENVIRONMENTS
+from ...config.money import PERIODS, nano_of
+from ...config.schema import Config
 from ...errors import ConfigError
 from ...ports import Key
 from ...ports.blocking import BlockingClock, SystemChance
 from ...secret import masked
 from ...stores.keys import DEFAULT_SCOPES, SCOPES, KeyStore
+from ...tools import keys as tool
+from ...tools import leak
+from . import key_rotation, key_words
 from .options import ConfigOption, DataOption, JsonOption, listed, moment_us, opened, span_us
 
-app = typer.Typer(help="Make, list and revoke the virtual keys that callers hold.", no_args_is_help=True)
+app = typer.Typer(help="Make, list, rotate and revoke the virtual keys that callers hold.", no_args_is_help=True)
+app.command("rotate")(key_rotation.rotate)
 
 Wanted = Annotated[str, typer.Argument(metavar="KEY", help="The key's id or name.")]
+#: How far back the report of a revocation looks.
+_LEAK_US = 48 * 3_600_000_000
 
 
 @app.command("create")
@@ -28,7 +36,9 @@ def create(
     scopes: Annotated[
         str | None, typer.Option(help=f"With commas, of {', '.join(sorted(SCOPES))}. Default: least privilege.")
     ] = None,
-    tier: Annotated[str | None, typer.Option(help="The caller's tier, for records and later for limits.")] = None,
+    tier: Annotated[str | None, typer.Option(help="The caller's tier, which decides its limits.")] = None,
+    limit_usd: Annotated[str | None, typer.Option(help="What it may spend in a period, in dollars: 0.05.")] = None,
+    period: Annotated[str | None, typer.Option(help=f"{', '.join(PERIODS)} of its limit. Default: month.")] = None,
     models: Annotated[str | None, typer.Option(help="The only models it may use, with commas. Default: any.")] = None,
     features: Annotated[str | None, typer.Option(help="The only features it may name. Default: any.")] = None,
     expires: Annotated[str | None, typer.Option(help="When it ends: `90d` or a date. Default: never.")] = None,
@@ -38,19 +48,23 @@ def create(
 ) -> None:
     """Make a key. It is shown once: only its hash is kept."""
     settings = opened(config, data)
-    clock = BlockingClock()
-    chance = SystemChance()
+    clock, chance = BlockingClock(), SystemChance()
+    limit_nano = _limit(limit_usd, period)
     key, secret = KeyStore(settings.data, clock).create(
         name,
         chance=chance,
         token=chance.token,
-        environment=environment or settings.environment,
+        environment=_one_of(environment or settings.environment, ENVIRONMENTS, "--environment"),
         scopes=listed(scopes) or DEFAULT_SCOPES,
         tier=tier,
         models=listed(models) or None,
         features=listed(features) or None,
         expires_at_us=_expiry(expires, clock.wall_us()),
+        limit_nano=limit_nano,
+        period=period or "month",
     )
+    for warning in _unknown(settings, key):
+        print(f"penstock: {warning}", file=sys.stderr)
     if as_json:
         print(json.dumps({"key": secret.reveal(), "id": key.id}))
         return
@@ -60,46 +74,86 @@ def create(
 
 @app.command("list")
 def list_keys(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """All keys, oldest first, revoked ones included."""
-    clock = BlockingClock()
-    found = KeyStore(opened(config, data).data, clock).list()
+    """All keys, oldest first, revoked ones included: what each may spend and has spent, its age and its last use."""
+    settings, clock = opened(config, data), BlockingClock()
+    found = tool.listed(settings, clock, KeyStore(settings.data, clock).list())
     if as_json:
-        print(json.dumps([_shown(key, clock.wall_us()) for key in found], indent=2))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("id", "name", "key", "environment", "scopes", "created", "state"):
-        table.add_column(heading, no_wrap=heading != "scopes")
-    for key in found:
-        shown = _shown(key, clock.wall_us())
-        scopes = ", ".join(shown["scopes"])
-        table.add_row(key.id, key.name, key.shown, key.environment, scopes, shown["created_at"][:10], shown["state"])
-    Console().print(table)
+        print(json.dumps(found, indent=2))
+    else:
+        key_words.print_keys(found)
 
 
 @app.command("show")
 def show(wanted: Wanted, config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """What a key may do. The key itself is not kept and cannot be shown."""
-    clock = BlockingClock()
-    found = [_shown(key, clock.wall_us()) for key in KeyStore(opened(config, data).data, clock).find(wanted)]
+    """What a key may do and has spent. The key itself is not kept and cannot be shown."""
+    settings, clock = opened(config, data), BlockingClock()
+    found = KeyStore(settings.data, clock).find(wanted)
     if not found:
         _not_there(wanted)
+    (shown,) = tool.listed(settings, clock, found[:1])
     if as_json:
-        print(json.dumps(found[0], indent=2))
+        print(json.dumps(shown, indent=2))
         return
-    for name, value in found[0].items():
+    for name, value in shown.items():
         if value is not None:
-            print(f"{name:<13}{', '.join(value) if isinstance(value, list) else value}")
+            print(f"{name:<14}{', '.join(value) if isinstance(value, list) else value}")
+
+
+@app.command("spent")
+def spent(
+    wanted: Wanted,
+    since: Annotated[str, typer.Option(help="From when: `48h`, `7d`, `2026-11-01`.")] = "48h",
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a key was used for, by feature, user, model and upstream, and whether anyone tries it since its end."""
+    settings, clock = opened(config, data), BlockingClock()
+    key, now_us = _one(KeyStore(settings.data, clock), wanted), clock.wall_us()
+    span = span_us(since)
+    since_us = now_us - span if span is not None else moment_us(since, "--since")
+    found = leak.used(settings.data, key, since_us=since_us, now_us=now_us)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        key_words.print_use(found)
 
 
 @app.command("revoke")
-def revoke(wanted: Wanted, config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """End a key, in every process that shares the data folder, within a second."""
-    clock = BlockingClock()
-    store = KeyStore(opened(config, data).data, clock)
-    found = [key for key in store.find(wanted) if key.id == wanted or key.revoked_at_us is None]
+def revoke(
+    wanted: Wanted,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Make one with the same rights in its place, and print that.")
+    ] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End a key, in every process that shares the data folder, within a second. Says what it spent in the last 48 h."""
+    settings, clock = opened(config, data), BlockingClock()
+    store = KeyStore(settings.data, clock)
+    key = _one(store, wanted)
+    made = key_rotation.succeed(store, key.id, grace_us=0)[1:] if replace else None
+    ended = store.revoke(key.id)
+    assert ended is not None, "it was found just now"
+    now_us = clock.wall_us()
+    use = leak.used(settings.data, ended, since_us=now_us - _LEAK_US, now_us=now_us)
+    if as_json:
+        (shown,) = tool.listed(settings, clock, [ended])
+        instead: dict[str, Any] = {} if made is None else {"replacement": {"key": made[1].reveal(), "id": made[0].id}}
+        print(json.dumps({**shown, "spent": use, **instead}, indent=2))
+        return
+    print(f"Revoked {ended.id} ({ended.name}, {ended.shown}) at {tool.moment(ended.revoked_at_us)}.")
+    key_words.print_use(use)
+    if made is not None:
+        print(f"In its place {made[0].id}. Shown once:\n{made[1].reveal()}")
+
+
+def _one(store: KeyStore, wanted: str) -> Key:
+    """The key of that id, or the one live key of that name, or else the newest of it. Raises ConfigError and Exit."""
+    every = store.find(wanted)
+    now_us = BlockingClock.wall_us()
+    found = [key for key in every if key.id == wanted or tool.state(key, now_us) == "live"] or every[:1]
     if not found:
         _not_there(wanted)
     if len(found) > 1:
@@ -108,18 +162,52 @@ def revoke(wanted: Wanted, config: ConfigOption = None, data: DataOption = None,
             code="ambiguous_key",
             fix=f"Name one by its id: {', '.join(key.id for key in found)}.",
         )
-    ended = store.revoke(found[0].id)
-    assert ended is not None, "it was found just now"
-    if as_json:
-        print(json.dumps(_shown(ended, clock.wall_us()), indent=2))
-    else:
-        print(f"Revoked {ended.id} ({ended.name}, {ended.shown}).")
+    return found[0]
 
 
 def _not_there(wanted: str) -> None:
     shown = masked(wanted) if wanted.startswith(("pk_", "sk-")) else wanted  # a key itself, given for its id
     print(f"penstock: there is no key {shown!r}. `penstock keys list` shows all.", file=sys.stderr)
     raise typer.Exit(1)
+
+
+def _limit(limit_usd: str | None, period: str | None) -> int | None:
+    """The limit in nano-dollars. Raises ConfigError for an amount or a period that is none."""
+    if period is not None:
+        _one_of(period, PERIODS, "--period")
+    if limit_usd is None:
+        if period is not None:
+            raise ConfigError(
+                "--period says nothing without a limit.", code="bad_option", fix="Add --limit-usd, or leave it out."
+            )
+        return None
+    try:
+        return nano_of(limit_usd)
+    except ValueError as fault:
+        raise ConfigError(
+            f"--limit-usd {limit_usd!r} {fault}.", code="bad_option", fix="Give dollars, such as 250 or 0.05."
+        ) from None
+
+
+def _one_of(value: str, choices: tuple[str, ...], option: str) -> str:
+    if value not in choices:
+        raise ConfigError(
+            f"{option} {value!r} is unknown.", code="bad_option", fix=f"Choose from {', '.join(choices)}."
+        )
+    return value
+
+
+def _unknown(settings: Config, key: Key) -> list[str]:
+    """What the config does not know of a key's tier and features: they may come later, or be misspelt."""
+    said = []
+    if key.tier is not None and key.tier not in settings.tiers:
+        known = ", ".join(settings.tiers) or "none"
+        said.append(f"the config has no tier {key.tier!r}, so no limits of a tier hold for it. There are: {known}.")
+    for feature in sorted(key.features or ()):
+        if feature not in settings.features:
+            known = ", ".join(settings.features) or "none"
+            said.append(f"the config has no feature {feature!r}. There are: {known}.")
+    return said
 
 
 def _expiry(text: str | None, now_us: int) -> int | None:
@@ -130,25 +218,3 @@ def _expiry(text: str | None, now_us: int) -> int | None:
     if at_us <= now_us:
         raise ConfigError(f"--expires {text!r} is in the past.", code="bad_option", fix="Name a time to come.")
     return at_us
-
-
-def _shown(key: Key, now_us: int) -> dict[str, Any]:
-    expired = key.expires_at_us is not None and key.expires_at_us <= now_us
-    return {
-        "id": key.id,
-        "name": key.name,
-        "key": key.shown,
-        "environment": key.environment,
-        "scopes": sorted(key.scopes),
-        "tier": key.tier,
-        "models": None if key.models is None else sorted(key.models),
-        "features": None if key.features is None else sorted(key.features),
-        "created_at": _time(key.created_at_us),
-        "expires_at": None if key.expires_at_us is None else _time(key.expires_at_us),
-        "revoked_at": None if key.revoked_at_us is None else _time(key.revoked_at_us),
-        "state": "revoked" if key.revoked_at_us is not None else "expired" if expired else "live",
-    }
-
-
-def _time(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / 1_000_000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

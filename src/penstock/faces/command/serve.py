@@ -73,7 +73,7 @@ def serve(
         from ..gateway.house import House
         from ..gateway.server import run_loop
 
-        house = House(loaded.config, routes, reread)
+        house = House(loaded.config, routes, reread, loaded.secrets)
         key, is_new = first_key(loaded.config)
 
         goes_to = loaded.config.upstreams[loaded.config.default_upstream or ""].address

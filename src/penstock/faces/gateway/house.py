@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
 from ...config.schema import Config
+from ...config.secrets import Secrets
 from ...drive import run
 from ...errors import ConfigError, StoreFailed
 from ...layers.per_call.routing import Routes
@@ -18,10 +20,12 @@ from ...ports.blocking import SystemChance
 from ...ports.loop import LoopClock, LoopTasks
 from ...ports.origin import PoolLimits
 from ...ports.pool import LoopPool
+from ...stores import audit
 from ...stores.keys import LoopKeyCache
 from ...stores.memory import MemoryKeys, MemoryStatus
 from ...stores.sqlite import SqliteLedger
 from .. import compose
+from . import alerting
 from .allowances import keep_told
 from .api import Api
 from .app import Gateway
@@ -32,16 +36,19 @@ from .watch import has_page, watch
 log = logging.getLogger("penstock.gateway")
 
 #: What a reload cannot change, because it is held open: it takes a restart.
-_FIXED = ("data", "gateway", "stores", "records")
+_FIXED = ("data", "gateway", "stores", "records", "alerts")
 
 
 class House:
     """One gateway process. Made blocking, before the loop runs, so that faults show at once.
 
-    `reread` loads config and upstream again for a reload. Raises ConfigError and StoreFailed.
+    `reread` loads config and upstream again for a reload; `secrets` follows the references of those who are told of
+    alerts. Raises ConfigError and StoreFailed.
     """
 
-    def __init__(self, config: Config, routes: Routes, reread: Callable[[], tuple[Config, Routes]]) -> None:
+    def __init__(
+        self, config: Config, routes: Routes, reread: Callable[[], tuple[Config, Routes]], secrets: Secrets
+    ) -> None:
         self.config, self._routes, self._reread = config, routes, reread
         clock, self._chance = LoopClock(), SystemChance()
         self._ledger = compose.ledger(config, clock)
@@ -65,6 +72,7 @@ class House:
             status=self._status,
             tasks=LoopTasks(),
         )
+        self._alerts = alerting.opened(lambda: self.config, lambda: self._routes, secrets, self._ports)
         self.gateway = Gateway(
             build(config, self._ports, routes, compose.price_book(config)),
             self._ports,
@@ -101,6 +109,8 @@ class House:
         beside = [keep_told(lambda: self._routes, self._ports.paces, self._upstream, self._ports.clock)]
         if has_page(self.config):
             beside.append(watch(self.config, self._status, self._upstream, self._ports.clock))
+        if self._alerts is not None:
+            beside.append(alerting.keep_watch(self._alerts, self.config.alerts.every_s, self._ports.clock))
         tasks = [asyncio.ensure_future(one) for one in beside]
         try:
             await server.run()
@@ -141,8 +151,25 @@ class House:
             compose.begin_budgets(config, self._ledger, self._ports.budgets, self._ports.clock)
         core = build(config, self._ports, routes, compose.price_book(config))
         self.gateway.swap(core, compose.timeouts(config), drains_on_hangup=config.transport.on_hangup == "drain")
-        self.config, self._routes = config, routes
+        before, self.config, self._routes = self.config, config, routes
+        self._note_reload(before)
         log.info("reloaded")
+
+    def _note_reload(self, before: Config) -> None:
+        """So that others see what this process runs with now: a rotation of keys waits for it."""
+        keys = [{name: list(one.keys) for name, one in config.upstreams.items()} for config in (before, self.config)]
+        who, after = f"gateway {os.getpid()}", {"pid": os.getpid(), "keys": keys[1]}
+        try:
+            audit.record(
+                self.config.data,
+                self._ports.clock,
+                action="config.reload",
+                subject=who,
+                before={"keys": keys[0]},
+                after=after,
+            )
+        except StoreFailed as error:
+            log.warning("reload: it could not be noted in the audit log: %s", error)
 
 
 def _upstream(config: Config) -> Upstream:

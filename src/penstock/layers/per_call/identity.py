@@ -66,7 +66,7 @@ class Identity:
         if call.face == "gateway":
             key = await self._key(call)
             if key is not None:
-                caller = Caller(self._environment, key.id, key.tier, key.limit_nano, key.period)
+                caller = Caller(self._environment, key.id, key.tier, key.limit_nano, key.period, key.lineage)
         call.trail.append(
             Identified(
                 caller.environment, caller.key_id, caller.tier, tags.feature, tags.user, tags.session, tags.segment

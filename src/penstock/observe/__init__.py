@@ -1,0 +1,1 @@
+"""What Penstock tells of itself, beside the calls."""
