@@ -134,6 +134,13 @@ def test_circuits_and_keys() -> None:
     assert measured(AlertsConfig(breaker=False, key_days=0), Readings(at_us=NOON_US, keys=ages)) == []
 
 
+def test_an_invoice_that_differs_is_told_until_it_does_not() -> None:
+    made = measured(AlertsConfig(), Readings(at_us=NOON_US, drifts=(("main", 2.5), ("other", 0.5))))
+    assert [(one.identity, one.level) for one in made] == [("invoice of main", 1), ("invoice of other", 0)]
+    assert made[0].said == "The ledger and the invoice of main differ by 2.50 %."
+    assert measured(AlertsConfig(drift_percent=0), Readings(at_us=NOON_US, drifts=(("main", 9.0),))) == []
+
+
 def test_names_from_outside_are_short_and_plain() -> None:
     assert shown("a" * 100) == "a" * 79 + "…"
     assert shown("a\x1b[31m\nb") == "a [31m b"

@@ -70,6 +70,9 @@ class AlertsConfig(Section):
         14_400.0, "a budget that will be used up sooner, at the rate of the last hour", least=0, most=31 * DAY_S
     )
     breaker: bool = key(True, "whether an open circuit is told")
+    drift_percent: str | float = key(
+        1, "of an invoice by which the ledger differed when `penstock reconcile` last looked", fault=of_share
+    )
     key_days: int = key(90, "the age of a key, a virtual one or an upstream's, as far as it is known", least=0)
 
     def __post_init__(self) -> None:

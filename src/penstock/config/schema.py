@@ -50,6 +50,7 @@ class UpstreamConfig(Section):
         "an Admin API key, by reference: the gateway then asks hourly what the limits of its `keys` are",
         fault=faults.of_key,
     )
+    api_key_ids: tuple[str, ...] = key((), "the API's ids of its `keys`, in their order, for `penstock reconcile`")
     environment: Literal["dev", "staging", "prod"] | None = key(
         None, "which one it is for, if one alone: a config for another is refused", one_of=ENVIRONMENTS
     )

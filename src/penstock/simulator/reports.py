@@ -176,10 +176,6 @@ class Reports:
                 yield place, sums
 
 
-def _passes(place: Place, query: Mapping[str, Sequence[str]]) -> bool:
-    return all(_named(place, FILTERS[name]) in wanted for name, wanted in query.items() if name in FILTERS)
-
-
 def rate_limits(table: Sequence[tuple[Sequence[str], Sequence[int]]]) -> dict[str, Any]:
     """`GET /v1/organizations/rate_limits`: the groups with their models and limits per minute."""
     kinds = ("requests_per_minute", "input_tokens_per_minute_cache_aware", "output_tokens_per_minute")

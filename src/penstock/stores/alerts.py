@@ -116,6 +116,9 @@ _NEXT = f"""SELECT {_DELIVERY} FROM deliveries AS one WHERE ended_at_us IS NULL 
     AND earlier.id < one.id AND earlier.ended_at_us IS NULL) ORDER BY id LIMIT 1"""
 
 
+_DRIFT = "drift_percent_millionths:"
+
+
 class AlertStore:
     """The alerts of a data folder. May be used from any thread."""
 
@@ -234,6 +237,19 @@ class AlertStore:
             )
             row = self._connection.execute(f"SELECT {_ALERT} FROM alerts WHERE id = ?", (alert_id,)).fetchone()
         return None if row is None else _made(Alert, row)
+
+    def note_drift(self, upstream: str, percent: float) -> None:
+        """By how much of an upstream's invoice the ledger was found to differ, for the next round of alerts."""
+        with self._lock, failing(self._place), writing(self._connection):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)", (_DRIFT + upstream, min(round(percent * 1e6), 1 << 62))
+            )
+
+    def drifts(self) -> list[tuple[str, float]]:
+        """What was noted last of each upstream, in percent."""
+        with self._lock, failing(self._place):
+            rows = self._connection.execute("SELECT name, value FROM meta WHERE name GLOB ?", (f"{_DRIFT}*",))
+            return [(name.removeprefix(_DRIFT), value / 1e6) for name, value in rows]
 
     def seen(self, keys: Iterable[tuple[str, bytes]], now_us: int) -> dict[str, int]:
         """Since when each of the upstreams' keys, a reference and a digest, is known to be what it is."""

@@ -19,9 +19,10 @@ def check(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpt
     """Read the config, follow its references and say what is wrong, with file, line and fix. Exit code 2 if so."""
     loaded = open_config(config, overrides={"data": data})
     check_for_gateway(loaded.config)
-    for upstream in loaded.config.upstreams.values():
-        for reference in upstream.keys:
-            loaded.secrets.resolve(reference)
+    admins = [upstream.admin_key for upstream in loaded.config.upstreams.values() if upstream.admin_key is not None]
+    keys = [key for upstream in loaded.config.upstreams.values() for key in upstream.keys]
+    for reference in (*keys, *admins, *loaded.config.alerts.sinks):
+        loaded.secrets.resolve(reference)
     place = str(loaded.file) if loaded.file else None
     if as_json:
         print(json.dumps({"ok": True, "file": place, "upstreams": list(loaded.config.upstreams)}))

@@ -56,3 +56,11 @@ def moment_us(text: str, option: str) -> int:
             fix="Say `24h`, `7d`, `2026-11-01` or `2026-11-01T09:30`.",
         ) from None
     return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+
+
+def from_us(text: str | None, option: str, now_us: int) -> int | None:
+    """When a span before now began, or a date or time, as Unix microseconds. Raises ConfigError naming `option`."""
+    if text is None:
+        return None
+    span = span_us(text)
+    return now_us - span if span is not None else moment_us(text, option)

@@ -12,7 +12,7 @@ import typer
 from ...ports.blocking import BlockingClock
 from ...stores import report as tool
 from ...stores.reading import GROUPABLE
-from .options import ConfigOption, DataOption, JsonOption, listed, moment_us, opened, span_us
+from .options import ConfigOption, DataOption, JsonOption, from_us, listed, opened
 
 
 def report(
@@ -31,8 +31,8 @@ def report(
     made = tool.report(
         opened(config, data).data,
         listed(by),
-        since_us=_from(since, "--since", now_us),
-        until_us=_from(until, "--until", now_us),
+        since_us=from_us(since, "--since", now_us),
+        until_us=from_us(until, "--until", now_us),
     )
     if as_json:
         print(json.dumps(made, indent=2))
@@ -44,13 +44,6 @@ def report(
             writer.writerows(rows)
     else:
         _show(made, listed(by))
-
-
-def _from(text: str | None, option: str, now_us: int) -> int | None:
-    if text is None:
-        return None
-    span = span_us(text)
-    return now_us - span if span is not None else moment_us(text, option)
 
 
 def _show(made: dict[str, Any], by: list[str]) -> None:

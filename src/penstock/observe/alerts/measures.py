@@ -27,7 +27,7 @@ _SHOWN_MAX = 80
 def measured(config: AlertsConfig, now: Readings) -> list[Measured]:
     """What is to be judged. What there is too little of to judge is left out."""
     made = [*_errors(config, now), *_slow(config, now), *_today(config, now), *_spike(config, now)]
-    made += [*_cache(config, now), *_keys(config, now), *_circuits(config, now)]
+    made += [*_cache(config, now), *_keys(config, now), *_circuits(config, now), *_drift(config, now)]
     for standing in now.standings:
         made += [*_budget(standing), *_forecast(config, standing, now.at_us)]
     return made
@@ -197,6 +197,20 @@ def _circuits(config: AlertsConfig, now: Readings) -> Iterator[Measured]:
                 fix="See `penstock report --by upstream,error --since 15m`; a `fallback` would be asked instead.",
                 group="circuits",
             )
+
+
+def _drift(config: AlertsConfig, now: Readings) -> Iterator[Measured]:
+    above = float(config.drift_percent)
+    for upstream, percent in now.drifts if above else ():
+        yield Measured(
+            identity=f"invoice of {upstream}",
+            kind="drift",
+            value=percent,
+            levels=(Level(above, "warning"),),
+            clear_below=above,
+            said=f"The ledger and the invoice of {shown(upstream)} differ by {percent:.2f} %.",
+            fix="`penstock reconcile` says by what, and why; it clears when that finds less.",
+        )
 
 
 def _keys(config: AlertsConfig, now: Readings) -> Iterator[Measured]:

@@ -88,7 +88,8 @@ class Reading:
         ]
         held += self._upstream_keys(now_us)
         self._hours = self._spent_in_the_last_hour(config, now_us)
-        return Readings(at_us=now_us, today=today, hour=hour, earlier=tuple(earlier), keys=tuple(held))
+        drifts = tuple(self._from.store.drifts())
+        return Readings(at_us=now_us, today=today, hour=hour, earlier=tuple(earlier), keys=tuple(held), drifts=drifts)
 
     def _upstream_keys(self, now_us: int) -> list[Held]:
         known = self._from.upstream_keys()

@@ -46,7 +46,8 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True):
-    """All of one moment. `earlier` has the same hour of each earlier day that there are records of."""
+    """All of one moment. `earlier` has the same hour of each earlier day that there are records of; `drifts` how far
+    from its invoice, in percent, each upstream's ledger was when somebody last looked."""
 
     at_us: int
     ended: Ended = Ended()
@@ -56,3 +57,4 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     standings: tuple[Standing, ...] = ()
     circuits: tuple[Open, ...] = ()
     keys: tuple[Held, ...] = ()
+    drifts: tuple[tuple[str, float], ...] = ()
