@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from penstock.wire.messages import Endpoint, Reading, Usage
 from penstock.wire.reading import ErrorReading, Inflated, JsonReading, Opaque, reading
+from penstock.wire.results import NamedReading, ResultsReading
 from penstock.wire.sse import StreamReading
 
 from .streams import WHOLE
@@ -53,7 +54,10 @@ def fed(ours: Reading, body: bytes) -> Reading:
         ("messages", 529, [STREAM], ErrorReading),
         ("files", 404, [JSON], ErrorReading),
         ("files", 200, [JSON], Opaque),
-        ("batch_results", 200, [JSON], Opaque),
+        ("batches", 200, [JSON], NamedReading),
+        ("batches", 404, [JSON], ErrorReading),
+        ("batch_results", 200, [JSON], ResultsReading),
+        ("batch_results", 200, [JSON, (b"content-encoding", b"gzip")], Inflated),
         ("other", 200, [STREAM], Opaque),
         ("messages", 200, [JSON, (b"content-encoding", b"gzip")], Inflated),
         ("messages", 200, [JSON, (b"content-encoding", b"br")], Opaque),
@@ -137,3 +141,33 @@ def test_a_broken_compressed_body_never_raises(cut: int, noise: bytes) -> None:
 def test_an_opaque_body_keeps_nothing_and_is_whole() -> None:
     ours = fed(Opaque(), b"x" * 1000)
     assert ours.answer.is_whole and ours.estimated_usage() is None and ours.closing(b"{}") == b""
+
+
+def test_a_batch_is_known_by_its_id_and_whole_whatever_it_holds() -> None:
+    assert fed(NamedReading(), b'{"type": "message_batch", "id": "msgbatch_1"}').answer.id == "msgbatch_1"
+    for odd in (b"", b"[1]", b'{"id": 5}', b"<html>", b"\xff"):
+        answer = fed(NamedReading(), odd).answer
+        assert answer.id is None and answer.is_whole
+
+
+def result(kind: str, **fields: object) -> bytes:
+    return json.dumps({"custom_id": "a", "result": {"type": kind, **fields}}).encode()
+
+
+def test_results_are_read_line_by_line_and_only_answers_are_billed() -> None:
+    lines = [
+        result("succeeded", message=MESSAGE),
+        result("errored", error={"type": "error", "error": {"type": "invalid_request_error", "message": "No."}}),
+        b"",
+        result("canceled"),
+        result("succeeded", message={**MESSAGE, "stop_reason": "refusal"}),
+    ]
+    for end in (b"", b"\n"):
+        items = fed(ResultsReading(), b"\n".join(lines) + end).answer.items
+        assert items is not None and [item.stop_reason for item in items] == [MESSAGE["stop_reason"], "refusal"]
+        assert all(item.usage is not None and item.usage.output_tokens == 4 for item in items)
+
+
+def test_results_with_a_line_that_cannot_be_read_have_no_sum() -> None:
+    assert fed(ResultsReading(), result("succeeded", message=MESSAGE) + b'\n{"cust').answer.items is None
+    assert fed(ResultsReading(), b"").answer.items == []
