@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Annotated
 
 import msgspec
 import typer
 
-from ...call import Call, Timeouts, Trail
 from ...config.faults import is_candidate
 from ...config.load import Loaded, open_config
-from ...config.schema import Config, ResilienceConfig, RoutingConfig, StoresConfig
-from ...drive import run
 from ...errors import ConfigError, PenstockError
-from ...pipeline import build
-from ...ports import Ports
-from ...ports.blocking import BlockingClock, SystemChance, ThreadTasks
-from ...ports.origin import PoolLimits
-from ...ports.sockets import SocketPool
-from ...stores.memory import MemoryKeys, MemoryLedger, MemoryStatus
+from ...tools.asking import asked
 from ...tools.fallbacks import Hop, dry_run, newest
-from ...wire.messages import endpoint, read_request
 from .. import compose
 from .options import ConfigOption, DataOption, JsonOption
 
@@ -89,61 +79,13 @@ def _told(hop: Hop, sent: int | str | None) -> list[str]:
 
 def _sent(loaded: Loaded, hop: Hop) -> int | str:
     """The status of one small call to that hop, or why there was none."""
-    model, _, upstream = hop.entry.partition("@")
-    config = _only(loaded.config, upstream or loaded.config.default_upstream)
-    clock = BlockingClock()
-    pool = SocketPool(PoolLimits())
-    ports = Ports(
-        clock,
-        SystemChance(),
-        pool,
-        MemoryLedger(),
-        MemoryKeys(),
-        compose.retry_budget(config),
-        **compose.shared(config, clock),
-        status=MemoryStatus(),
-        tasks=ThreadTasks(),
-    )
-    core = build(config, ports, compose.routes(loaded, no_key=None), compose.price_book(config))
-    asked = {"model": model or hop.source, "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
-    body = msgspec.json.encode(asked)
-    headers = ((b"content-type", b"application/json"), (b"anthropic-version", b"2023-06-01"))
-    call = Call(
-        id=SystemChance().id("call"),
-        face="check",
-        method="POST",
-        path="/v1/messages",
-        query="",
-        headers=headers,
-        fields=dict(headers),
-        body=body,
-        endpoint=endpoint("POST", "/v1/messages"),
-        request=read_request(body),
-        began=clock.now(),
-        began_at_us=clock.wall_us(),
-        trail=Trail(),
-        timeouts=Timeouts(5.0, 30.0, 30.0, 30.0),
-    )
-
-    async def asking() -> int | str:
-        try:
-            reply = await core(call)
-            text = await reply.read()
-        except PenstockError as error:
-            return str(error)
-        finally:
-            await pool.aclose()
-        return 200 if reply.status == 200 else f"{reply.status}: {reply.answer.error_message or text[:200]!r}"
-
-    return run(asking())
-
-
-def _only(config: Config, upstream: str | None) -> Config:
-    """The config for one call to that upstream and nowhere else, tried once, of which nothing is remembered."""
-    return replace(
-        config,
-        features={},
-        routing=RoutingConfig(default=upstream),
-        resilience=ResilienceConfig(tries_max=1, breaker_failures=0),
-        stores=StoresConfig(ledger="memory", counters="memory"),
-    )
+    model, _, named = hop.entry.partition("@")
+    name = named or loaded.config.default_upstream
+    if name is None:
+        return "there is no upstream"
+    body = {"model": model or hop.source, "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
+    try:
+        status, text = asked(loaded, name, loaded.config.upstreams[name], "/v1/messages", body)
+    except PenstockError as error:
+        return str(error)
+    return 200 if status == 200 else f"{status}: {text}"
