@@ -8,14 +8,18 @@ from penstock.wire import faults
 def test_every_class_is_the_one_the_sdk_raises() -> None:
     classes = pytest.importorskip("anthropic._error_classes")
     httpx2 = pytest.importorskip("httpx2")
+    named = {kind.__name__ for kind in classes.ERROR_CLASSES.values()}
     codes = {code for _, code in classes.ERROR_CLASSES} | {"a_new_code"}
     request = httpx2.Request("POST", "http://test/")
     for status in (200, *range(400, 600)):
         response = httpx2.Response(status, request=request)
         for code in codes:
             body = {"error": {"details": {"error_code": code}}}
-            theirs = type(classes.make_status_error("", body=body, response=response)).__name__
-            assert faults.error_class(status, code) == theirs, (status, code)
+            theirs = type(classes.make_status_error("", body=body, response=response))
+            ours = faults.error_class(status, code)
+            # An SDK newer than the table has classes of its own for codes that are new, below the one we name.
+            is_new = theirs.__name__ in named and (status, code) not in faults.CODES
+            assert ours in ([one.__name__ for one in theirs.__mro__] if is_new else [theirs.__name__]), (status, code)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ _BY_STATUS = {
     529: "OverloadedError",
 }
 
-_BY_CODE = {
+CODES = {
     (400, "already_member"): "AlreadyMemberError",
     (400, "available_tools_limit_exceeded"): "AvailableToolsLimitExceededError",
     (400, "bundle_attachment_not_supported"): "BetaBundleAttachmentNotSupportedError",
@@ -53,6 +53,7 @@ _BY_CODE = {
     (400, "external_key_validation_failed"): "ExternalKeyValidationFailedError",
     (400, "external_key_validation_timed_out"): "ExternalKeyValidationTimedOutError",
     (400, "file_not_downloadable"): "FileNotDownloadableError",
+    (400, "image_dimensions_too_large"): "ImageDimensionsTooLargeError",
     (400, "invalid_config_type_change"): "BetaInvalidConfigTypeChangeError",
     (400, "invalid_metadata"): "BetaInvalidMetadataError",
     (400, "invite_already_exists"): "InviteAlreadyExistsError",
@@ -161,7 +162,7 @@ def error_class(status: int, error_code: str | None) -> str:
 
     `status` is that of the response, so 200 for an error inside a stream.
     """
-    by_code = _BY_CODE.get((status, error_code)) if error_code is not None else None
+    by_code = CODES.get((status, error_code)) if error_code is not None else None
     return by_code or _BY_STATUS.get(status) or ("InternalServerError" if status >= 500 else "APIStatusError")
 
 
