@@ -6,11 +6,16 @@ import http.client
 import json
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 from gateways import Process, gateway
+from penstock.ports.blocking import BlockingClock
 from penstock.simulator import Pace, running
+from penstock.spending.budget import parts
+from penstock.stores.budgets import SqliteBudgets
+from penstock.stores.shared import SharedDatabase
 
 from .test_hangup import SLOW, eventually, opened, read_until
 from .test_lifecycle import ask
@@ -95,6 +100,46 @@ def test_a_reload_changes_the_prices_of_later_calls() -> None:
             assert first.model_asked == second.model_asked == model
             assert first.cost_nano
             assert second.cost_nano == 2 * first.cost_nano
+
+
+def test_a_budget_that_comes_with_a_reload_counts_what_was_spent_before_and_no_call_fails_for_it() -> None:
+    first = '[log]\nlevel = "info"\n[[budgets]]\nname = "all"\nplan_usd = 100\n'
+    with running(seed=2) as simulator:
+        with gateway(simulator.url, config=first, ANTHROPIC_API_KEY=simulator.key) as process:
+            statuses: list[int] = []
+            is_over = threading.Event()
+
+            def calls() -> None:
+                while not is_over.is_set():
+                    statuses.append(ask(process).status_code)
+
+            caller = threading.Thread(target=calls)
+            caller.start()
+            assert eventually(lambda: len(statuses) > 20)
+            added = '[[budgets]]\nname = "each user"\nper = ["user"]\nplan_usd = 10\n'
+            (process.log.parent / "penstock.toml").write_text(first + added)
+            process.child.send_signal(signal.SIGHUP)
+            assert eventually(lambda: "reloaded" in process.log.read_text())
+            before = len(statuses)
+            assert eventually(lambda: len(statuses) > before + 20)
+            is_over.set()
+            caller.join(20)
+            assert set(statuses) == {200}
+            costs = [record.cost_nano or 0 for record in process.records(len(statuses))]
+            process.stop()
+            spent = balances(process.data)
+            assert spent["all"] == sum(costs) and 0 <= sum(costs) - spent["each user"] <= 10 * max(costs)
+            with gateway(simulator.url, data=process.data, config=first + added, ANTHROPIC_API_KEY=simulator.key):
+                assert balances(process.data) == dict.fromkeys(("all", "each user"), sum(costs))
+
+
+def balances(data: Path) -> dict[str, int]:
+    """What each budget has spent; nothing is held."""
+    shared = SharedDatabase(data)
+    found = SqliteBudgets(shared, BlockingClock()).balances()
+    shared.close()
+    assert all(balance.held_nano == 0 for balance in found.values())
+    return {parts(name)[0]: balance.spent_nano for name, balance in found.items()}
 
 
 @pytest.mark.parametrize("text", ["[transport\n", "[transport]\non_hangup = 5\n", "[nothing]\n"])

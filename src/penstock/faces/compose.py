@@ -106,17 +106,19 @@ def begin_budgets(config: Config, ledger: Ledger, budgets: Budgets, clock: Clock
         return
     ledger.flush()
     now_us = clock.wall_us()
-    connection = connect(config.data)
+    connection, shared = connect(config.data), SharedDatabase(config.data)
     try:
-        budgets.sweep(connection)
+        counter = SqliteBudgets(shared, clock)  # with a connection of its own: it may take a second, calls must not
+        counter.sweep(connection)
         counted = [Budget(own).counted(now_us) for own in config.budgets]
-        for one in budgets.begin(connection, counted, whole_from_us=now_us - config.records.keep_days * _DAY_US):
+        for one in counter.begin(connection, counted, whole_from_us=now_us - config.records.keep_days * _DAY_US):
             _log.warning(
                 "Budget %r (%s) had counted %s dollars, and the ledger says %s; it has been put right.",
                 *(one.title, one.account, usd(one.before_nano), usd(one.after_nano)),
             )
     finally:
         connection.close()
+        shared.close()
 
 
 def timeouts(config: Config) -> Timeouts:

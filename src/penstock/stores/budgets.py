@@ -129,18 +129,40 @@ class SqliteBudgets:
         return swept
 
     def begin(self, ledger: sqlite3.Connection, budgets: Sequence[Counted], *, whole_from_us: int) -> list[Difference]:
-        """At the start: count what was not counted before, and check the rest where no other process is at work.
+        """At the start, and when a config is read again: count what was not counted before.
 
-        What differs from the ledger is put right; what differed is returned. Periods that began before `whole_from_us`
-        are not checked, for rows of theirs may be gone. Blocks. Raises StoreFailed.
+        Where no other process is at work the rest is checked too; what differs from the ledger is put right, and
+        returned. Periods that began before `whole_from_us` are not checked, for rows of theirs may be gone. Blocks,
+        also for the time others take to bring rows into the ledger. Raises StoreFailed.
         """
         with self._shared.reading() as connection:
             known = {row[0] for row in connection.execute("SELECT identity FROM budgets")}
-        is_alone = self._shared.owner.others() == 0
-        due = [one for one in budgets if one.identity not in known or (is_alone and one.from_us >= whole_from_us)]
-        found = self.count(ledger, due, pause_s=0.0 if is_alone else PAUSE_S) if due else []
-        checked = {one.title for one in due if one.identity in known}
-        return [one for one in found if one.title in checked]
+        new = [one for one in budgets if one.identity not in known]
+        if self._shared.owner.others():
+            if new:
+                threading.Event().wait(PAUSE_S)
+                self._introduce(ledger, new)
+            return []
+        checked = [one for one in budgets if one.identity in known and one.from_us >= whole_from_us]
+        found = self.count(ledger, [*new, *checked], pause_s=0.0)
+        titles = {one.title for one in checked}
+        return [one for one in found if one.title in titles]
+
+    def _introduce(self, ledger: sqlite3.Connection, budgets: Sequence[Counted]) -> None:
+        """Add what the ledger has to accounts that calls may be using already: of several processes one does.
+
+        Calls that are under way now may not be counted to a budget that is new; the next check finds them.
+        """
+        for one in budgets:
+            spent = _by_ledger(ledger, one, set())
+            with self._shared.changing(_COUNT_BUSY_MS) as connection:
+                mark = "INSERT OR IGNORE INTO budgets VALUES (?, ?)"
+                if connection.execute(mark, (one.identity, self._clock.wall_us())).rowcount:
+                    connection.executemany(
+                        "INSERT INTO accounts VALUES (?1, ?2, 0, ?3) "
+                        "ON CONFLICT (name) DO UPDATE SET spent_nano = spent_nano + ?2",
+                        [(name, nano, one.kept_until_us) for name, nano in spent.items()],
+                    )
 
     def count(self, ledger: sqlite3.Connection, budgets: Sequence[Counted], *, pause_s: float) -> list[Difference]:
         """Count the accounts of budgets anew from the ledger; what was otherwise before.

@@ -224,7 +224,7 @@ def test_what_is_free_is_not_held(drive: Drive, method: str, path: str) -> None:
 
 def test_a_store_that_fails_refuses_for_otherwise_nothing_would_hold(drive: Drive) -> None:
     class Failing(MemoryBudgets):
-        times = 9
+        times = 10
 
         async def hold(self, *arguments: Any) -> Any:
             self.times -= 1

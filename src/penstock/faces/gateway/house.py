@@ -50,6 +50,7 @@ class House:
         self, config: Config, routes: Routes, reread: Callable[[], tuple[Config, Routes]], secrets: Secrets
     ) -> None:
         self.config, self._routes, self._reread = config, routes, reread
+        self._reloads, self._counting = 0, set[asyncio.Future[None]]()
         clock, self._chance = LoopClock(), SystemChance()
         self._ledger = compose.ledger(config, clock)
         if isinstance(self._ledger, SqliteLedger):
@@ -147,8 +148,25 @@ class House:
         if fixed:
             log.warning("reload: %s cannot change while running and stays as it was; restart for it", ", ".join(fixed))
         config = replace(config, **kept, transport=replace(config.transport, backend=self.config.transport.backend))
-        if config.budgets != self.config.budgets:
-            compose.begin_budgets(config, self._ledger, self._ports.budgets, self._ports.clock)
+        self._reloads += 1
+        if config.budgets == self.config.budgets:
+            self._take(config, routes)
+        else:
+            counting = asyncio.ensure_future(self._take_counted(config, routes, self._reloads))
+            self._counting.add(counting)
+            counting.add_done_callback(self._counting.discard)
+
+    async def _take_counted(self, config: Config, routes: Routes, number: int) -> None:
+        """Take a config whose budgets are others, once they have been counted, unless a later one came meanwhile."""
+        try:
+            await asyncio.to_thread(compose.begin_budgets, config, self._ledger, self._ports.budgets, self._ports.clock)
+        except StoreFailed as error:
+            log.error("reload refused, the old config stays: %s", error)
+            return
+        if number == self._reloads:
+            self._take(config, routes)
+
+    def _take(self, config: Config, routes: Routes) -> None:
         core = build(config, self._ports, routes, compose.price_book(config))
         self.gateway.swap(core, compose.timeouts(config), drains_on_hangup=config.transport.on_hangup == "drain")
         before, self.config, self._routes = self.config, config, routes

@@ -31,7 +31,7 @@ from ...wire.prices import PriceBook, usd
 from ...wire.tokens import Estimate
 
 #: A store that is busy is asked again after so long, in seconds; then the call is refused.
-_AGAIN_S = (0.02, 0.05, 0.15, 0.5)
+_AGAIN_S = (0.02, 0.05, 0.15, 0.5, 1.0)
 #: A lease outlives its call's own time by so much.
 _LEASE_US = 60_000_000
 
