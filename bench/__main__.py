@@ -28,6 +28,7 @@ BENCHES = (
     "simulator",
     "tokens",
     "estimator",
+    "guards",
 )
 
 PAGE = ROOT / "docs" / "benchmarks.md"

@@ -96,12 +96,13 @@ class Trail(list[Fact]):
 
 
 class Tags(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the caller says the call is for."""
+    """What the caller says the call is for; `prompt` is the prompt it was made of, such as `support@3`."""
 
     feature: str | None = None
     user: str | None = None
     session: str | None = None
     segment: str | None = None
+    prompt: str | None = None
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -29,6 +29,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     segment: str | None = None
     attempt: int = 1
     held_nano: int | None = None
+    prompt: str | None = None
 
 
 class Bill(msgspec.Struct, frozen=True, array_like=True):
@@ -102,3 +103,4 @@ class Record(msgspec.Struct, array_like=True, kw_only=True):
     trail: bytes = b"[]"
     held_nano: int | None = None
     batch_id: str | None = None
+    prompt: str | None = None

@@ -28,12 +28,13 @@ def tags(
     user: str | None = None,
     session: str | None = None,
     segment: str | None = None,
+    prompt: str | None = None,
 ) -> Iterator[Tags]:
     """Tag every call made inside the block. Blocks nest: what an inner one leaves out is taken from the outer.
 
     Each tag has 1 to 256 printable characters; anything else raises ValueError, before a call is made.
     """
-    said = merged(checked(feature, user, session, segment), _current.get())
+    said = merged(checked(feature, user, session, segment, prompt), _current.get())
     token = _current.set(said)
     try:
         yield said
@@ -46,9 +47,11 @@ def current() -> Tags:
     return _current.get()
 
 
-def checked(feature: str | None, user: str | None, session: str | None, segment: str | None) -> Tags:
-    """Four tags as one value. Raises ValueError naming the one that cannot be a tag."""
-    said = Tags(feature, user, session, segment)
+def checked(
+    feature: str | None, user: str | None, session: str | None, segment: str | None, prompt: str | None = None
+) -> Tags:
+    """The tags as one value. Raises ValueError naming the one that cannot be a tag."""
+    said = Tags(feature, user, session, segment, prompt)
     for name in Tags.__struct_fields__:
         value = getattr(said, name)
         if value is None:
@@ -74,4 +77,5 @@ def merged(inner: Tags, outer: Tags) -> Tags:
         inner.user if inner.user is not None else outer.user,
         inner.session if inner.session is not None else outer.session,
         inner.segment if inner.segment is not None else outer.segment,
+        inner.prompt if inner.prompt is not None else outer.prompt,
     )

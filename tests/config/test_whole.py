@@ -19,6 +19,7 @@ from penstock.config.features import FeatureConfig, TierConfig
 from penstock.config.keys import Section, hints, rule
 from penstock.config.load import load, open_config
 from penstock.config.money import BudgetConfig
+from penstock.config.prompts import PromptConfig
 from penstock.config.schema import Config, ModelPriceConfig, UpstreamConfig
 from penstock.config.show import describe, toml
 from penstock.errors import ConfigError
@@ -34,13 +35,14 @@ def every_key() -> Iterator[tuple[str, Field[Any], str]]:
         "features": ("features.NAME", FeatureConfig),
         "tiers": ("tiers.NAME", TierConfig),
         "budgets": ("[budgets]", BudgetConfig),
+        "prompts": ("prompts.named.NAME", PromptConfig),
         "prices": ("prices.models.NAME", ModelPriceConfig),
     }
     for field in fields(Config):
         kind = hints(Config)[field.name]
         if isinstance(kind, type) and issubclass(kind, Section):
             for inner in fields(cast(Any, kind)):
-                if inner.name != "models":
+                if inner.name not in ("models", "named"):
                     yield field.name, inner, str(inner.type)
         elif field.name not in named:
             yield "", field, str(field.type)
@@ -159,6 +161,9 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         where = st.dictionaries(st.sampled_from(["user", "feature"]), st.text(st.characters(exclude_categories=["Cs"])))
         tree["budgets"] = [{"name": "a", "where": draw(where), "plan_usd": 3}, {"per": ["user"], "limit_usd": "0.05"}]
+    if draw(st.booleans()):
+        weights = st.dictionaries(st.integers(1, 99).map(str), st.integers(1, 100), min_size=1, max_size=3)
+        tree["prompts"] = {"folder": "p q", "named": {"a": {"split": draw(weights)}}}
     if upstreams:
         tree["routing"] = {"default": draw(st.sampled_from(sorted(upstreams)))}
     return tree

@@ -95,7 +95,7 @@ def test_command_lines_shown_exist() -> None:
     """Each verb and option on the pages is one the verb's own help knows."""
     helps: dict[tuple[str, ...], str] = {}
     lines = _command_lines()
-    groups = ("alerts", "audit", "budgets", "check", "config", "keys")
+    groups = ("alerts", "audit", "budgets", "check", "config", "keys", "prompts")
     assert len(lines) > 15
     for line in lines:
         words = shlex.split(line.split("#")[0].split("|")[0])[1:]

@@ -1,14 +1,18 @@
 """What your application does with the API, and for whom: `[features.NAME]` and `[tiers.NAME]`."""
+# ruff: noqa: RUF009  (`key` and `table` make dataclass fields)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from . import faults
-from .keys import Section, key
+from .guards import InputConfig
+from .keys import Section, key, table
 
 DAY_S = 86_400.0
+#: The most characters of one message to a feature whose task is chat.
+CHAT_CHARACTERS_MAX = 10_000
 #: The most tokens of an answer, by kind of task.
 TASKS = {"classification": 50, "summary": 500, "chat": 2048}
 
@@ -60,6 +64,14 @@ class FeatureConfig(Section):
     )
     may_trim: bool = key(False, "whether `max_tokens` may be lowered to what a budget has left")
     downgrade: str | None = key(None, "the model that calls go to where a budget wants it")
+    input: InputConfig = table(InputConfig, "what is looked for in what it sends: see [guards](guards.md)")
+
+    @property
+    def guards(self) -> InputConfig:
+        """The guards of its input, with the limit that its task has."""
+        if self.input.characters_max is not None or self.task != "chat":
+            return self.input
+        return replace(self.input, characters_max=CHAT_CHARACTERS_MAX)
 
     @property
     def max_tokens_most(self) -> int | None:

@@ -22,6 +22,7 @@ from .faults import COUNTERS, DATABASE
 from .features import DAY_S, FeatureConfig, TierConfig
 from .keys import BadValue, Section, check, is_secret_like, key, shown, table
 from .money import BudgetConfig
+from .prompts import PromptsConfig
 
 API_URL = "https://api.anthropic.com"
 STATUS_URL = "https://status.claude.com/api/v2/summary.json"
@@ -292,6 +293,7 @@ class Config(Section):
     tiers: Mapping[str, TierConfig] = table(dict, "what callers may do, by tier")
     budgets: tuple[BudgetConfig, ...] = table(tuple, "what calls may cost")
     alerts: AlertsConfig = table(AlertsConfig, "who is told of what")
+    prompts: PromptsConfig = table(PromptsConfig, "the registry of prompts")
     replay: ReplayConfig = table(ReplayConfig, "answers that are given again")
     pacing: PacingConfig = table(PacingConfig, "the upstreams' own limits")
     status: StatusConfig = table(StatusConfig, "the provider's status page")

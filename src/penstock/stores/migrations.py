@@ -183,6 +183,11 @@ def m006_batches(connection: Connection) -> None:
     connection.execute("CREATE INDEX calls_by_batch ON calls (batch_id) WHERE batch_id IS NOT NULL")
 
 
+def m007_prompts(connection: Connection) -> None:
+    """The prompt that a call was made of."""
+    connection.execute("ALTER TABLE calls ADD COLUMN prompt TEXT")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_calls_keys,
     m002_held,
@@ -190,4 +195,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     m004_lineage_audit,
     m005_alerts,
     m006_batches,
+    m007_prompts,
 )

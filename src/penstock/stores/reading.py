@@ -22,6 +22,7 @@ GROUPABLE: Mapping[str, str] = {
     "feature": "feature",
     "user": "user",
     "segment": "segment",
+    "prompt": "prompt",
     "session": "session",
     "model": "coalesce(model_served, model_asked)",
     "key": "key_id",

@@ -10,7 +10,7 @@ import msgspec
 from ..call import Fact, Spent
 from ..layers.per_attempt.pacing import Paced
 from ..layers.per_attempt.transport import Answered, Broken
-from ..layers.per_call.admission import Capped
+from ..layers.per_call.admission import Capped, Screened
 from ..layers.per_call.budgets import Reserved, Slowed
 from ..layers.per_call.identity import Identified
 from ..layers.per_call.ledger import Settled
@@ -31,7 +31,7 @@ from ..wire.prices import PriceBook, usd
 FACTS: dict[str, type[Fact]] = {
     kind.__name__: kind
     for kind in (
-        *(Identified, Routed, Capped, Uncounted, Replayed, Unkept),
+        *(Identified, Routed, Capped, Screened, Uncounted, Replayed, Unkept),
         *(Reserved, Slowed, Downgraded, Trimmed),
         *(Paced, Answered, Broken, Hedged, Retried, Stopped, Skipped, Tripped, Hopped, HandedOver, Substituted),
         *(Spent, Settled),

@@ -13,7 +13,22 @@ import typer
 
 from ...errors import PenstockError
 from ...version import VERSION
-from . import alerts, audit, budgets, check, config, explain, export, keys, reconcile, report, serve, simulator
+from . import (
+    advise,
+    alerts,
+    audit,
+    budgets,
+    check,
+    config,
+    explain,
+    export,
+    keys,
+    prompts,
+    reconcile,
+    report,
+    serve,
+    simulator,
+)
 
 app = typer.Typer(
     name="penstock",
@@ -27,6 +42,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("report")(report.report)
 app.command("explain")(explain.explain)
+app.command("advise")(advise.advise)
 app.command("reconcile")(reconcile.reconcile)
 app.command("export")(export.export)
 app.add_typer(simulator.app, name="simulator")
@@ -34,6 +50,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(config.app, name="config")
 app.add_typer(check.app, name="check")
 

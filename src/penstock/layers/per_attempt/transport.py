@@ -177,6 +177,7 @@ class Transport:
             session=tags.session,
             segment=tags.segment,
             attempt=1 + sum(type(fact) in _ATTEMPTS for fact in call.trail),
+            prompt=tags.prompt,
             held_nano=None if purse is None else purse.committed_nano,
         )
         try:

@@ -1,7 +1,7 @@
 """Admission: is the call well-formed and within size, before anything is spent on it.
 
-It judges only what every version of the API rejects: a body that is no JSON object, or names no model. All else
-is the API's to judge, in its own words.
+Of itself it judges only what every version of the API rejects: a body that is no JSON object, or names no model. All
+else is the API's to judge, in its own words. What a feature's guards are to find in its input is looked for here too.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import msgspec
 from msgspec.structs import replace
 
 from ...call import Call, Fact
+from ...config.guards import InputConfig
 from ...config.schema import Config
-from ...errors import Refused
+from ...errors import ConfigError, Refused
+from ...guards.parts import edited, parts, read_turns
+from ...guards.screen import Looked, Screen
 from ...layer import Next
 from ...reply import Reply
 from ...wire import lenient
@@ -29,6 +32,30 @@ class Capped(Fact, frozen=True):
     def told(self) -> str:
         before = "not given" if self.asked is None else f"{self.asked:,}"
         return f"`max_tokens` was {before}; the feature has {self.max_tokens:,}."
+
+
+class Screened(Fact, frozen=True):
+    """The guards of the feature's input ran.
+
+    `characters` is how many they looked at, `longest` how many one user turn has at most. `signs` of injection,
+    `personal` data and matches of `deny`: how often which was found; never what.
+    """
+
+    guards: tuple[str, ...]
+    characters: int
+    longest: int
+    signs: dict[str, int] = msgspec.field(default_factory=dict)
+    personal: dict[str, int] = msgspec.field(default_factory=dict)
+    denied: int = 0
+    is_scrubbed: bool = False
+
+    def told(self) -> str:
+        found = [f"{count} {name}" for name, count in self.personal.items()]
+        found += [f"sign of injection: {name} ({count})" for name, count in self.signs.items()]
+        found += [f"{self.denied} denied"] if self.denied else []
+        said = f"{'; '.join(found)}{', scrubbed' if self.is_scrubbed else ''}" if found else "nothing"
+        seen = f"{self.characters:,} characters" + (f", {self.longest:,} in one" if "length" in self.guards else "")
+        return f"Guards of the input ({', '.join(self.guards)}) looked at {seen}: {said}."
 
 
 class _Thinking(msgspec.Struct, frozen=True):
@@ -53,6 +80,8 @@ class Admission:
             for name, feature in config.features.items()
             if feature.max_tokens_most is not None
         }
+        self._screens = {name: _screen(name, feature.guards) for name, feature in config.features.items()}
+        self._is_screening = any(screen.guards for screen in self._screens.values())
 
     async def __call__(self, call: Call, onward: Next) -> Reply:
         name = call.endpoint.name
@@ -84,6 +113,10 @@ class Admission:
                 )
             if self._caps and name == "messages":
                 call = self._capped(call)
+            if self._is_screening and call.request is not None:
+                screen = self._screens.get(call.tags.feature or "default") or self._screens.get("default")
+                if screen is not None and screen.guards:
+                    return await _screened(call, screen, onward)
         return await onward(call)
 
     def _capped(self, call: Call) -> Call:
@@ -116,3 +149,80 @@ class Admission:
 
 def _malformed(message: str, fix: str) -> Refused:
     return Refused(message, layer="admission", code="malformed_body", fix=fix, status=400, type="invalid_request_error")
+
+
+def _screen(feature: str, config: InputConfig) -> Screen:
+    """The guards of a feature. Raises ConfigError where its patterns cannot be used."""
+    try:
+        return Screen(config)
+    except ImportError:
+        raise ConfigError(
+            f"The patterns of [features.{feature}.input] need RE2, which is not installed.",
+            code="extra_missing",
+            fix="Run `pip install 'penstock[guards]'`, or leave `deny` and `allow` out.",
+        ) from None
+
+
+async def _screened(call: Call, screen: Screen, onward: Next) -> Reply:
+    """The call's reply, once its input has been looked at. Raises Refused."""
+    assert call.request is not None
+    try:
+        looked = screen.look(list(parts(read_turns(call.request.messages))))
+    except msgspec.DecodeError as fault:
+        raise _malformed(f"The messages cannot be looked through: {fault}.", "Send messages that are JSON.") from fault
+    is_scrubbed = screen.config.pii == "scrub" and bool(looked.edits)
+    found = (dict(looked.signs), dict(looked.personal), looked.denied)
+    call.trail.append(Screened(screen.guards, looked.characters, looked.longest, *found, is_scrubbed))
+    _judge(call, screen, looked)
+    if is_scrubbed:
+        try:
+            body = Spliced(call.body)
+            body.put("messages", edited(body["messages"], looked.edits))
+        except (ValueError, msgspec.DecodeError) as fault:
+            raise _malformed(f"The body cannot be edited: {fault}.", "Give each field once.") from fault
+        call = replace(call, body=body.text, request=read_request(body.text))
+    reply = await onward(call)
+    if looked.signs and screen.config.injection == "warn":
+        reply.headers = (*reply.headers, (b"x-penstock-warning", b"injection"))
+    return reply
+
+
+def _judge(call: Call, screen: Screen, looked: Looked) -> None:
+    """Raises Refused where the input is one the feature does not want. What was found is never repeated."""
+    feature, config = call.tags.feature or "default", screen.config
+    if config.characters_max and looked.longest > config.characters_max:
+        raise Refused(
+            f"A message has {looked.longest:,} characters; at most {config.characters_max:,} are allowed.",
+            layer="admission",
+            code="input_too_long",
+            fix=f"Send less, or raise `characters_max` under [features.{feature}.input].",
+            status=400,
+            type="invalid_request_error",
+        )
+    if looked.denied:
+        raise Refused(
+            f"The input has what feature {feature!r} denies.",
+            layer="admission",
+            code="input_denied",
+            fix=f"Leave it out, or change `deny` under [features.{feature}.input].",
+            status=400,
+            type="invalid_request_error",
+        )
+    if looked.signs and config.injection == "block":
+        raise Refused(
+            f"Text from outside gives orders to the model (signs: {', '.join(looked.signs)}).",
+            layer="admission",
+            code="injection_suspected",
+            fix=f"Leave the text out, or `allow` its phrase under [features.{feature}.input].",
+            status=400,
+            type="invalid_request_error",
+        )
+    if looked.personal and config.pii == "block":
+        raise Refused(
+            f"The input has personal data or credentials ({', '.join(looked.personal)}).",
+            layer="admission",
+            code="personal_data",
+            fix=f"Leave them out, or set `pii` under [features.{feature}.input].",
+            status=400,
+            type="invalid_request_error",
+        )

@@ -25,6 +25,7 @@ _TAG_HEADERS = {
     b"x-penstock-user": "user",
     b"x-penstock-session": "session",
     b"x-penstock-segment": "segment",
+    b"x-penstock-prompt": "prompt",
 }
 _QUERY_KEYS = ("api_key=", "api-key=", "x-api-key=", "key=", "token=", "access_token=")
 
@@ -39,11 +40,12 @@ class Identified(Fact, frozen=True):
     user: str | None = None
     session: str | None = None
     segment: str | None = None
+    prompt: str | None = None
 
     def mark(self, record: Record) -> None:
         record.environment, record.key_id, record.tier = self.environment, self.key_id, self.tier
         record.feature, record.user = self.feature, self.user
-        record.session, record.segment = self.session, self.segment
+        record.session, record.segment, record.prompt = self.session, self.segment, self.prompt
 
     def told(self) -> str:
         who = f"key {self.key_id}" if self.key_id else "the program itself"
@@ -69,7 +71,8 @@ class Identity:
                 caller = Caller(self._environment, key.id, key.tier, key.limit_nano, key.period, key.lineage)
         call.trail.append(
             Identified(
-                caller.environment, caller.key_id, caller.tier, tags.feature, tags.user, tags.session, tags.segment
+                *(caller.environment, caller.key_id, caller.tier),
+                *(tags.feature, tags.user, tags.session, tags.segment, tags.prompt),
             )
         )
         if key is not None:
@@ -170,6 +173,7 @@ class Identity:
             user=said.get("user", user),
             session=said.get("session", session),
             segment=said.get("segment", tags.segment),
+            prompt=said.get("prompt", tags.prompt),
         )
 
 

@@ -1,0 +1,44 @@
+"""Expressions of the operator's own, by RE2: whatever is written in them, they take time by the length of the text."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .finding import Span
+
+
+class Patterns:
+    """Several expressions as one. Raises ImportError without RE2, ValueError for what is none of its expressions.
+
+    In a stream a match is seen whole up to `reach` characters; a longer one is not sure to be found.
+    """
+
+    __slots__ = ("_kind", "_pattern", "reach")
+
+    def __init__(self, patterns: Sequence[str], kind: str = "denied", *, reach: int = 256) -> None:
+        engine: Any = importlib.import_module("re2")
+        options = engine.Options()
+        options.log_errors = False
+        self._kind, self.reach = kind, reach
+        for pattern in patterns:
+            try:
+                alone = engine.compile(pattern, options)
+            except engine.error:
+                raise ValueError(pattern) from None
+            if alone.search("") is not None:
+                raise ValueError(pattern)
+        self._pattern = engine.compile("|".join(f"(?:{pattern})" for pattern in patterns), options)
+
+    def search(self, text: str, at: int) -> Span | None:
+        match = self._pattern.search(text, at)
+        return None if match is None else Span(self._kind, match.start(), match.end())
+
+    def all(self, text: str) -> Iterator[str]:
+        """What matches in a whole text, from left to right."""
+        return (match[0] for match in self._pattern.finditer(text))
+
+    def is_whole(self, text: str) -> bool:
+        """Whether one of them is about all of this text."""
+        return self._pattern.fullmatch(text) is not None
