@@ -17,6 +17,9 @@ from .secret import Secret
 from .wire.envelopes import Envelope
 from .wire.messages import Endpoint, Request, Usage
 
+#: What the name of a model begins with that is the name of a feature: `feature:support-chat`.
+FEATURE = "feature:"
+
 #: Header fields in the order they came, names in lower case, as on the wire otherwise.
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -108,7 +111,8 @@ class Tags(msgspec.Struct, frozen=True, omit_defaults=True):
 class Caller(msgspec.Struct, frozen=True):
     """Who is asking, as the identity layer established it, and what its key may spend in a period, in nano-dollars.
 
-    `lineage` is the key whose account counts for it, where it came from another by rotation.
+    `lineage` is the key whose account counts for it, where it came from another by rotation. `models` are the only ones
+    it may use; None for any.
     """
 
     environment: str
@@ -117,6 +121,7 @@ class Caller(msgspec.Struct, frozen=True):
     limit_nano: int | None = None
     period: str = "month"
     lineage: str | None = None
+    models: frozenset[str] | None = None
 
 
 class Timeouts(msgspec.Struct, frozen=True):

@@ -21,6 +21,8 @@ TASKS = {"classification": 50, "summary": 500, "chat": 2048}
 class FeatureConfig(Section):
     """One thing your application does with the API: `[features.NAME]`, and `[features.default]` for calls without."""
 
+    model: str | None = key(None, "the model of calls that name `feature:NAME` as theirs; such callers hold no model")
+    reason: str | None = key(None, "why this one and no smaller, for whoever reads the config")
     timeout_s: float | None = key(
         None,
         "how long a call may take, tries and waits included; without it `transport.total_s`",

@@ -17,7 +17,7 @@ from ..layers.per_call.ledger import Settled
 from ..layers.per_call.limits import Uncounted
 from ..layers.per_call.replay import Replayed, Unkept
 from ..layers.per_call.resilience import Retried, Skipped, Stopped, Tripped
-from ..layers.per_call.routing import Routed
+from ..layers.per_call.routing import Named, Routed
 from ..record import Record
 from ..recovery.attempts import Hedged
 from ..recovery.handover import HandedOver
@@ -31,7 +31,7 @@ from ..wire.prices import PriceBook, usd
 FACTS: dict[str, type[Fact]] = {
     kind.__name__: kind
     for kind in (
-        *(Identified, Routed, Capped, Screened, Uncounted, Replayed, Unkept),
+        *(Identified, Named, Routed, Capped, Screened, Uncounted, Replayed, Unkept),
         *(Reserved, Slowed, Downgraded, Trimmed),
         *(Paced, Answered, Broken, Hedged, Retried, Stopped, Skipped, Tripped, Hopped, HandedOver, Substituted),
         *(Spent, Settled),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...call import Call, Caller, Fact, Tags
+from ...call import FEATURE, Call, Caller, Fact, Tags
 from ...config.schema import IdentityConfig
 from ...errors import Refused, StoreFailed, Unavailable
 from ...layer import Next
@@ -68,7 +68,9 @@ class Identity:
         if call.face == "gateway":
             key = await self._key(call)
             if key is not None:
-                caller = Caller(self._environment, key.id, key.tier, key.limit_nano, key.period, key.lineage)
+                caller = Caller(
+                    self._environment, key.id, key.tier, key.limit_nano, key.period, key.lineage, key.models
+                )
         call.trail.append(
             Identified(
                 *(caller.environment, caller.key_id, caller.tier),
@@ -141,7 +143,8 @@ class Identity:
                 f"Key {key.id} lacks the scope {call.endpoint.scope!r} that {call.method} {call.path} needs.",
                 f"Create a key with `--scopes {','.join(sorted({*key.scopes, call.endpoint.scope}))}`.",
             )
-        if key.models is not None and model is not None and model not in key.models:
+        is_named = model is not None and model.startswith(FEATURE)  # routing knows which model that is, and asks again
+        if key.models is not None and model is not None and not is_named and model not in key.models:
             raise _refusal(
                 403,
                 "model_not_allowed",
@@ -166,10 +169,13 @@ class Identity:
         user = tags.user
         if user is None and self._config.user_from_metadata and call.request is not None:
             user = _short(call.request.user_id)
-        if not said and user is tags.user and session is tags.session:
+        feature = tags.feature
+        if call.request is not None and call.request.model is not None and call.request.model.startswith(FEATURE):
+            feature = _tag("model", call.request.model.removeprefix(FEATURE).encode())
+        if not said and user is tags.user and session is tags.session and feature is tags.feature:
             return tags
         return Tags(
-            feature=said.get("feature", tags.feature),
+            feature=said.get("feature", feature),
             user=said.get("user", user),
             session=said.get("session", session),
             segment=said.get("segment", tags.segment),

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ...call import Call, Candidate, Fact, Plan, Policy, Target
+from ...call import FEATURE, Call, Candidate, Fact, Plan, Policy, Target
 from ...config.features import FeatureConfig
 from ...config.schema import Config
+from ...errors import Refused
 from ...layer import Next
+from ...record import Record
 from ...reply import Reply
+from ...wire.adapting.splice import Spliced
 
 _PLACES = 1 << 64
 
@@ -32,6 +35,19 @@ class Routed(Fact, frozen=True):
     def told(self) -> str:
         lane = "" if self.lane == "interactive" else f", in the {self.lane} lane"
         return f"Planned for {', then '.join(self.upstreams)}{lane}."
+
+
+class Named(Fact, frozen=True):
+    """The caller named a feature instead of a model."""
+
+    feature: str
+    model: str
+
+    def mark(self, record: Record) -> None:
+        record.model_asked = self.model
+
+    def told(self) -> str:
+        return f"It named the feature {self.feature!r}, whose model is {self.model}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +72,11 @@ class Routing:
         self._first = tuple(target for name in names for target in routes.targets.get(name, ()))
         self._features = {name: _Chain(feature, routes) for name, feature in config.features.items()}
         self._usual = self._features.get("default") or _Chain(FeatureConfig(), routes)
+        self._models = {name: feature.model for name, feature in config.features.items() if feature.model is not None}
 
     async def __call__(self, call: Call, onward: Next) -> Reply:
+        if call.request is not None and call.request.model is not None and call.request.model.startswith(FEATURE):
+            call = named(call, self._models)
         feature = call.tags.feature
         chain = self._usual if feature is None else self._features.get(feature, self._usual)
         first = self._first if call.target is None else (call.target,)
@@ -67,6 +86,39 @@ class Routing:
         if chain.timeout_s is not None and chain.timeout_s < timeouts.total_s:
             timeouts = msgspec.structs.replace(timeouts, total_s=chain.timeout_s)
         return await onward(msgspec.structs.replace(call, plan=plan, timeouts=timeouts))
+
+
+def named(call: Call, models: Mapping[str, str]) -> Call:
+    """The call with its feature's model in place of the feature's name. Raises Refused."""
+    request, caller = call.request, call.caller
+    assert request is not None and request.model is not None
+    name = request.model.removeprefix(FEATURE)
+    model = models.get(name)
+    if model is None:
+        there = ", ".join(f"{FEATURE}{known}" for known in models) or "none"
+        raise _refusal(404, "no_such_feature", f"model: {request.model}", f"There are: {there}.")
+    if call.tags.feature != name:
+        said = f"model: {request.model}, and `x-penstock-feature` says {call.tags.feature!r}."
+        raise _refusal(400, "feature_conflict", said, "Name one feature.")
+    if caller is not None and caller.models is not None and model not in caller.models:
+        said = f"Key {caller.key_id} may not use model {model!r}, which is that of feature {name!r}."
+        raise _refusal(403, "model_not_allowed", said, f"Use one of: {', '.join(sorted(caller.models))}.")
+    try:
+        fields = Spliced(call.body)
+    except ValueError as fault:
+        raise _refusal(
+            400, "malformed_body", f"The body cannot be edited: {fault}.", "Give each field once."
+        ) from fault
+    fields.put("model", msgspec.json.encode(model))
+    call.trail.append(Named(name, model))
+    return msgspec.structs.replace(call, body=fields.text, request=msgspec.structs.replace(request, model=model))
+
+
+_TYPES = {400: "invalid_request_error", 403: "permission_error", 404: "not_found_error"}
+
+
+def _refusal(status: int, code: str, message: str, fix: str) -> Refused:
+    return Refused(message, layer="routing", code=code, fix=fix, status=status, type=_TYPES[status])
 
 
 class _Chain:
