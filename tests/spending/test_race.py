@@ -110,6 +110,8 @@ def check(config: Config, charged: dict[str, int]) -> None:
             "SELECT feature, sum(held_nano - cost_nano) FROM calls WHERE cost_basis = 'estimated' GROUP BY feature"
         )
     )
+    over = connection.execute("SELECT call_id, trail FROM calls WHERE cost_nano > held_nano").fetchall()
+    assert not over, "a call cost more than was held for it"
     endings = {row[0] for row in connection.execute("SELECT DISTINCT ending FROM calls")}
     connection.close()
     assert {"complete", "refused", "failed", "truncated", "abandoned", "killed"} <= endings

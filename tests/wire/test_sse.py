@@ -256,3 +256,18 @@ def test_a_message_stop_cut_in_its_middle_is_not_the_end() -> None:
     ours.finish()
     assert not ours.answer.is_whole
     assert ours.closing(b"{}").endswith(b"event: error\ndata: {}\n\n")
+
+
+def test_no_more_output_is_guessed_than_was_asked_for() -> None:
+    delta = 'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":%s}\n\n'
+    words = (delta % json.dumps({"type": "text_delta", "text": "word " * 200})).encode()
+    usage = b'{"type":"message_start","message":{"usage":{"input_tokens":1,"output_tokens":1}}}'
+    start = b"event: message_start\ndata: %b\n\n" % usage
+    guesses = []
+    for most in (None, 50, 10_000):
+        ours = StreamReading(most)
+        ours.feed(start + words)
+        usage = ours.estimated_usage()
+        assert usage is not None
+        guesses.append(usage.output_tokens)
+    assert guesses[0] == guesses[2] > 200 and guesses[1] == 50

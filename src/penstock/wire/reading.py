@@ -16,8 +16,13 @@ from .sse import StreamReading
 _ERROR_BYTES_MAX = 1 << 20
 
 
-def reading(endpoint: Endpoint, status: int, headers: Iterable[tuple[bytes, bytes]]) -> Reading:
-    """A fresh `Reading` for a body. `headers` have lower-case names, as received."""
+def reading(
+    endpoint: Endpoint, status: int, headers: Iterable[tuple[bytes, bytes]], output_most: int | None = None
+) -> Reading:
+    """A fresh `Reading` for a body. `headers` have lower-case names, as received.
+
+    `output_most` is the most output tokens that were asked for, where that is known.
+    """
     kind = coding = b""
     for name, value in headers:
         if name == b"content-type":
@@ -34,7 +39,7 @@ def reading(endpoint: Endpoint, status: int, headers: Iterable[tuple[bytes, byte
     elif endpoint.name not in ("messages", "count_tokens"):
         return Opaque()
     elif kind.startswith(b"text/event-stream"):
-        chosen = StreamReading()
+        chosen = StreamReading(output_most)
     elif kind.startswith(b"application/vnd.amazon.eventstream"):
         return Opaque(is_stream=True)  # Bedrock's binary frames
     else:

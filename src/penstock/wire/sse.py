@@ -67,7 +67,10 @@ _BLOCK_START = msgspec.json.Decoder(_BlockStart)
 
 
 class StreamReading:
-    """A `Reading` of an event stream. `answer.is_whole` from `message_stop` on."""
+    """A `Reading` of an event stream. `answer.is_whole` from `message_stop` on.
+
+    No estimate of its output is above `output_most`, the most that was asked for.
+    """
 
     __slots__ = (
         "_carry",
@@ -77,12 +80,14 @@ class StreamReading:
         "_is_after_cr",
         "_is_plain",
         "_output_bytes",
+        "_output_most",
         "_seen_final",
         "answer",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, output_most: int | None = None) -> None:
         self.answer = Answer(is_stream=True)
+        self._output_most = output_most
         self._carry = bytearray()  # what came since the last blank line: an event still open
         self._is_plain = (
             False  # content has begun, no event is open, lines end in LF: whole deltas need only be counted
@@ -134,12 +139,14 @@ class StreamReading:
 
         (bytes - 123 for each delta) / bytes per token, where 123 is what an empty text delta takes with its mean
         padding, and a token is 3.4 bytes for Claude up to 4.6 and 2.5 after (official characters per token).
-        Signatures and citations are no output and not counted. Never below the count the API has given.
+        Signatures and citations are no output and not counted. Never below the count the API has given, nor above
+        what was asked for.
         """
         answer = self.answer
         given = answer.usage.output_tokens if answer.usage is not None else 0
         content = max(0, self._output_bytes - DELTA_OVERHEAD_BYTES * self._deltas)
-        return max(given, round(content / bytes_per_token(answer.model or "")))
+        guess = round(content / bytes_per_token(answer.model or ""))
+        return max(given, guess if self._output_most is None else min(guess, self._output_most))
 
     def estimated_usage(self) -> Usage | None:
         usage = self.answer.usage

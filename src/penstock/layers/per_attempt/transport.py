@@ -118,11 +118,12 @@ class Transport:
                 incoming = Incoming(incoming.status, opener.headers, source)
         headers, request_id = _headers_back(incoming.headers)
         call.trail.append(Answered(target.name, incoming.status, sent_us, head_us, request_id))
+        most = call.request.max_tokens if call.request is not None else None
         return Reply(
             incoming.status,
             headers,
             incoming.source,
-            reading=reading(call.endpoint, incoming.status, incoming.headers),
+            reading=reading(call.endpoint, incoming.status, incoming.headers, most),
             request_id=request_id or call.id,
         )
 
