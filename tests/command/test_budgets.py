@@ -85,3 +85,4 @@ def test_rebuild_puts_right_what_is_not_what_the_ledger_says(spent: tuple[Path, 
 def test_without_budgets_there_is_nothing_to_show(tmp_path: Path) -> None:
     done = command("budgets", "list", "--json", "--data", str(tmp_path / "data"))
     assert (done.returncode, json.loads(done.stdout)) == (0, [])
+    assert "There are no budgets." in command("budgets", "list", "--data", str(tmp_path / "data")).stdout

@@ -22,6 +22,9 @@ def list_budgets(config: ConfigOption = None, data: DataOption = None, as_json: 
     if as_json:
         print(json.dumps(rows, indent=2))
         return
+    if not rows:
+        print("There are no budgets. `[[budgets]]` in the config makes some; keys may have their own.")
+        return
     from rich.console import Console
     from rich.table import Table
 
