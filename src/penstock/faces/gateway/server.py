@@ -179,15 +179,13 @@ class Server:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        handlers: dict[int, Callable[[], None]] = {signal.SIGTERM: self.drain, signal.SIGINT: self.drain}
-        if hasattr(signal, "SIGHUP"):
-            handlers[signal.SIGHUP] = self.reload
-        try:
-            for number, handler in handlers.items():
-                loop.add_signal_handler(number, handler)
-        except NotImplementedError:  # Windows: Ctrl-C reaches the loop as KeyboardInterrupt
-            yield
-            return
+        handlers: dict[int, Callable[[], None]] = {
+            signal.SIGTERM: self.drain,
+            signal.SIGINT: self.drain,
+            signal.SIGHUP: self.reload,
+        }
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
         try:
             yield
         finally:
