@@ -235,3 +235,13 @@ def test_a_database_locked_by_another_program_delays_rows_and_loses_none(
     other.close()
     ledger.close_store()
     assert ids(data) == [call_id(1)]
+
+
+def test_what_is_done_beside_the_ledger_may_fail_without_being_its_trouble(ledger: SqliteLedger) -> None:
+    def busy(connection: sqlite3.Connection) -> None:
+        raise StoreFailed("The counters are busy.")
+
+    ledger.tidied = busy
+    run(ledger.close(record(1)))
+    ledger.flush()
+    assert ledger.trouble is None

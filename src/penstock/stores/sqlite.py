@@ -64,7 +64,8 @@ class SqliteLedger:
         spool_lines: int = SPOOL_LINES,
         extend: Extend = allocate,
     ) -> None:
-        #: Called now and then with the database, once what dead processes left is in it. May raise StoreFailed.
+        #: Called now and then with the database, once what dead processes left is in it. What it cannot do now it does
+        #: the next time: a StoreFailed of another store is no trouble of the ledger's.
         self.tidied: Callable[[sqlite3.Connection], object] | None = None
         self._data, self._clock, self._sync, self._keep_days = data, clock, sync, keep_days
         self._window_s, self._extend = window_s, extend
@@ -359,7 +360,8 @@ class SqliteLedger:
     def _tidy(self, connection: sqlite3.Connection) -> None:
         adopt(connection, journal_folder(self._data))
         if self.tidied is not None:
-            self.tidied(connection)
+            with contextlib.suppress(StoreFailed):
+                self.tidied(connection)
         if self._keep_days is not None:
             before_us = self._clock.wall_us() - self._keep_days * _DAY_US
             while trim(connection, before_us, _TRIM_ROWS) == _TRIM_ROWS:
