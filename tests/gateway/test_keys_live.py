@@ -93,6 +93,7 @@ def test_old_and_new_key_both_work_until_the_grace_ends(process: Process) -> Non
 def test_old_and_new_key_have_one_limit_before_and_after_it_is_counted_anew(process: Process) -> None:
     old = verb(process, "create", "tight", "--limit-usd", "0.0009", "--period", "day")
     first = ask(process, key=old["key"])
+    ask(process, key=process.key)
     cost = Decimal(first.headers["x-penstock-cost-usd"])
     new = verb(process, "rotate", "tight")
     answers = [ask(process, key=key) for key in [new["key"], old["key"]] * 10]
@@ -105,6 +106,9 @@ def test_old_and_new_key_have_one_limit_before_and_after_it_is_counted_anew(proc
     assert shown == [cost + sum(paid)] * 2
     counted = command("budgets", "rebuild", "--data", str(process.data))
     assert counted.returncode == 0 and "0 differed" in counted.stdout, "the ledger says the same"
+    listed = command("budgets", "list", "--json", "--data", str(process.data))
+    limited = [row["of"]["key"] for row in json.loads(listed.stdout) if "0.0009" in row["budget"]]
+    assert limited == [old["id"]], "keys without that limit are none of it"
     assert ask(process, key=new["key"]).status_code == 402
 
 

@@ -92,7 +92,7 @@ class BudgetConfig(Section):
     downgrade_percent: int = key(
         0, "of the plan: from here on calls go to the `downgrade` of their feature; 0: none does", least=0, most=1000
     )
-    status: int = key(402, "what a refusal is: 402, or 429 for clients that know no other", one_of=())
+    status: int = key(402, "what a refusal is: 402, or 429 for clients that know no other")
     contact: str | None = key(None, "whom to ask for more, said in refusals")
 
     def __post_init__(self) -> None:

@@ -22,13 +22,14 @@ class Account(msgspec.Struct, frozen=True):
 class Counted(msgspec.Struct, frozen=True):
     """What the accounts of one budget count in one period, in terms of the ledger: to count them anew.
 
-    `where` holds columns and their values, `per` the columns by whose values there are accounts. `name` makes the
-    account's name of these. `identity` is another where the budget is about other calls. Times in Unix microseconds.
+    `where` holds columns and the values they may have, `per` the columns by whose values there are accounts. `name`
+    makes the account's name of these. `identity` is another where the budget is about other calls. Times in Unix
+    microseconds.
     """
 
     identity: str
     title: str
-    where: tuple[tuple[str, str], ...]
+    where: tuple[tuple[str, tuple[str, ...]], ...]
     per: tuple[str, ...]
     from_us: int
     until_us: int
@@ -76,8 +77,4 @@ class Budgets(Protocol):
 
         Raises StoreFailed.
         """
-        ...
-
-    async def balance(self, name: str) -> Balance:
-        """Of one account; of one that is not known, nothing. Raises StoreFailed."""
         ...

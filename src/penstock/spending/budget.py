@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from ..call import Call
 from ..config.money import BudgetConfig
+from ..ports import Key
 from ..ports.money import Account, Counted
 from ..wire.prices import usd
 from .periods import Span, span
@@ -34,10 +35,13 @@ class Charged(msgspec.Struct, frozen=True):
 
 
 class Budget:
-    """One entry of the config. `about` says where a call counts."""
+    """One entry of the config. `about` says where a call counts.
 
-    def __init__(self, config: BudgetConfig) -> None:
-        self.config = config
+    `keys` are those that one of keys' own is of, for counting it anew; a call brings its key's limit along.
+    """
+
+    def __init__(self, config: BudgetConfig, keys: Sequence[str] = ()) -> None:
+        self.config, self._keys = config, tuple(keys)
         self.limit_nano, self.plan_nano = config.limit_nano, config.plan_nano
         self._zone = ZoneInfo(config.timezone)
         self._where = tuple(config.where.items())
@@ -70,7 +74,9 @@ class Budget:
     def counted(self, at_us: int) -> Counted:
         """What its accounts of the period of a moment count."""
         of = self.span(at_us)
-        columns = [(COLUMNS.get(name, name), value) for name, value in self._where]
+        columns: list[tuple[str, tuple[str, ...]]] = []
+        columns += [(COLUMNS.get(name, name), (value,)) for name, value in self._where]
+        columns += [(COLUMNS["key"], self._keys)] if self._keys else []
         per = tuple([COLUMNS.get(name, name) for name in self.config.per])
         own = self.config
         return Counted(
@@ -89,10 +95,19 @@ class Budget:
         return "\x1f".join((self.config.title, of.label, *values))
 
 
-def of_key(limit_nano: int, period: str) -> Budget:
+def of_keys(keys: Iterable[Key]) -> list[Budget]:
+    """The budgets that these keys have of their own, one for each limit and period there is."""
+    found: dict[tuple[int, str], list[str]] = {}
+    for key in keys:
+        if key.limit_nano is not None:
+            found.setdefault((key.limit_nano, key.period), []).append(key.lineage or key.id)
+    return [of_key(*own, keys=names) for own, names in sorted(found.items())]
+
+
+def of_key(limit_nano: int, period: str, keys: Sequence[str] = ()) -> Budget:
     """The budget of the keys that have this limit of their own, each for itself."""
     named = f"each key's own {usd(limit_nano)}, {period}"
-    return Budget(BudgetConfig(name=named, per=("key",), period=period, limit_usd=usd(limit_nano)))  # type: ignore[arg-type]
+    return Budget(BudgetConfig(name=named, per=("key",), period=period, limit_usd=usd(limit_nano)), keys)  # type: ignore[arg-type]
 
 
 def parts(account: str) -> tuple[str, str, tuple[str, ...]]:

@@ -73,10 +73,6 @@ class SqliteBudgets:
                 connection.execute("DELETE FROM batches WHERE batch_id = ?", (batch_id,))
                 _spend(connection, _NAMES.decode(row[1]), nano - row[0], 0)
 
-    async def balance(self, name: str) -> Balance:
-        with self._shared.reading() as connection:
-            return _balance(connection, name)
-
     def balances(self) -> dict[str, Balance]:
         """Of every account, by name. Blocks. Raises StoreFailed."""
         with self._shared.reading() as connection:
@@ -194,11 +190,17 @@ class SqliteBudgets:
         return differences
 
 
+def conditions_of(budget: Counted) -> tuple[str, list[str]]:
+    """What rows a budget is about, as SQL that follows a condition, and the values in it."""
+    conditions = "".join(f" AND {column} IN ({', '.join('?' * len(values))})" for column, values in budget.where)
+    return conditions, [value for _, values in budget.where for value in values]
+
+
 def _by_ledger(ledger: sqlite3.Connection, budget: Counted, held: set[str]) -> dict[str, int]:
     """What each account of a budget has spent by the ledger, without calls that still hold something."""
     columns = "".join(f", coalesce({column}, '')" for column in budget.per)
-    conditions = "".join(f" AND {column} = ?" for column, _ in budget.where)
-    values = (budget.from_us, budget.until_us, *[value for _, value in budget.where])
+    conditions, wanted = conditions_of(budget)
+    values = (budget.from_us, budget.until_us, *wanted)
     within = f"FROM calls WHERE began_at_us >= ? AND began_at_us < ?{conditions}"
     groups = ", ".join(str(place) for place in range(2, 2 + len(budget.per)))
     query = f"SELECT sum({COUNTED}){columns} {within}" + (f" GROUP BY {groups}" if groups else "")
@@ -253,8 +255,3 @@ def _spend(connection: sqlite3.Connection, names: list[str], nano: int, held: in
         f"WHERE name IN ({', '.join('?' * len(names))})",
         (held, nano, *names),
     )
-
-
-def _balance(connection: sqlite3.Connection, name: str) -> Balance:
-    row = connection.execute("SELECT spent_nano, held_nano FROM accounts WHERE name = ?", (name,)).fetchone()
-    return Balance(*row) if row is not None else Balance()

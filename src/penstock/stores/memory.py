@@ -146,9 +146,6 @@ class MemoryBudgets:
             now = self.balances[name]
             self.balances[name] = Balance(now.spent_nano + nano, now.held_nano - held)
 
-    async def balance(self, name: str) -> Balance:
-        return self.balances.get(name, Balance())
-
 
 class MemoryQuotas(Places):
     """The counts of one process."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ..ports.money import Counted
-from .budgets import COUNTED
+from .budgets import COUNTED, conditions_of
 from .folding import adopt
 from .reading import latency
 from .schema import connect, database, failing, journal_folder
@@ -115,10 +115,10 @@ class Recent:
     def spent_by(self, budget: Counted, from_us: int, until_us: int) -> dict[str, int]:
         """What each account of a budget spent in a span, by the account's name."""
         columns = "".join(f", coalesce({column}, '')" for column in budget.per)
-        conditions = "".join(f" AND {column} = ?" for column, _ in budget.where)
+        conditions, wanted = conditions_of(budget)
         groups = ", ".join(str(place) for place in range(2, 2 + len(budget.per)))
         query = f"SELECT sum({COUNTED}){columns} FROM calls WHERE began_at_us >= ? AND began_at_us < ?{conditions}"
-        values = (from_us, until_us, *[value for _, value in budget.where])
+        values = (from_us, until_us, *wanted)
         with failing(self._place):
             rows = self._connection.execute(query + (f" GROUP BY {groups}" if groups else ""), values).fetchall()
         return {budget.name(tuple(row[1:])): row[0] for row in rows if row[0]}

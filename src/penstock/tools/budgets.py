@@ -11,7 +11,7 @@ from ..config.money import BudgetConfig
 from ..config.schema import Config
 from ..ports import Clock, Key
 from ..ports.money import Balance, Counted
-from ..spending.budget import Budget, of_key, parts
+from ..spending.budget import Budget, of_keys, parts
 from ..stores import audit
 from ..stores.budgets import PAUSE_S, Difference, SqliteBudgets
 from ..stores.keys import KeyStore
@@ -78,8 +78,7 @@ def rebuild(config: Config, clock: Clock) -> tuple[list[Difference], list[str]]:
 
 def _all(config: Config, keys: Sequence[Key]) -> list[Budget]:
     """The budgets of the config, and those that keys have of their own."""
-    own = {(key.limit_nano, key.period) for key in keys if key.limit_nano is not None}
-    return [*map(Budget, config.budgets), *[of_key(limit, period) for limit, period in sorted(own)]]
+    return [*map(Budget, config.budgets), *of_keys(keys)]
 
 
 def _row(budget: Budget, now_us: int, values: tuple[str, ...], balance: Balance) -> dict[str, Any]:

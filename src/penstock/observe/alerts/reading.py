@@ -13,7 +13,7 @@ import msgspec
 from ...config.schema import Config
 from ...drive import run
 from ...ports import Circuits, Clock
-from ...spending.budget import Budget, of_key, parts
+from ...spending.budget import Budget, of_keys, parts
 from ...spending.periods import span
 from ...stores.alerts import AlertStore
 from ...stores.keys import KeyStore
@@ -79,8 +79,7 @@ class Reading:
                 if first_us is not None and first_us <= from_us - back_us:
                     earlier.append(recent.spent(from_us - back_us, until_us + PIECE_US - back_us, now_us))
         keys = KeyStore(config.data, self._clock).list()
-        limits = {(key.limit_nano, key.period) for key in keys if key.limit_nano is not None}
-        self._budgets = [*map(Budget, config.budgets), *[of_key(limit, period) for limit, period in sorted(limits)]]
+        self._budgets = [*map(Budget, config.budgets), *of_keys(keys)]
         held = [
             Held(key.id, key.name, key.created_at_us)
             for key in keys
