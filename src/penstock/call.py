@@ -20,6 +20,9 @@ from .wire.messages import Endpoint, Request, Usage
 #: What the name of a model begins with that is the name of a feature: `feature:support-chat`.
 FEATURE = "feature:"
 
+#: An attempt that could not take at least this long, in seconds, is not made.
+LEAST_S = 0.05
+
 #: Header fields in the order they came, names in lower case, as on the wire otherwise.
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -31,7 +34,7 @@ class Fact(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
         """Write this fact's columns on the call's record. Most facts have none."""
 
     def may_cost(self) -> bool:
-        """Whether an upstream may have billed something because of it."""
+        """Whether an upstream may have billed something because of it that is not known."""
         return False
 
     def is_free(self) -> bool:
@@ -44,16 +47,23 @@ class Fact(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 
 
 class Spent(Fact, frozen=True):
-    """What an attempt used whose answer the caller did not get."""
+    """What an answer used that the caller did not get: one that was given up, or one that a layer asked for itself.
+
+    `aside` is what a layer wanted it for. Without `is_exact` it is what was seen until the answer was given up.
+    """
 
     usage: Usage
     model: str
+    aside: str | None = None
+    is_exact: bool = False
 
     def may_cost(self) -> bool:
-        return True
+        return not self.is_exact
 
     def told(self) -> str:
         used = f"{self.usage.input_tokens:,} input and {self.usage.output_tokens:,} output tokens"
+        if self.aside is not None:
+            return f"{self.model} was asked for a {self.aside}, and used {used}."
         return f"An answer that was given up had used {used}."
 
 
@@ -191,7 +201,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     `request` is the partial view of a JSON body, None where the endpoint has none or the body is not
     one; admission turns the latter into a refusal. `target` is set by a face that knows where the call
     must go (in process: the SDK client's own base URL) and left None where routing chooses. `tries_max` is how often
-    the caller wants it tried at most, the first included; None leaves that to us.
+    the caller wants it tried at most, the first included; None leaves that to us. `aside` says what it is for where a
+    layer makes it for itself, at work on a caller's (see `aside`); None for callers' calls.
     """
 
     id: str
@@ -213,6 +224,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     target: Target | None = None
     caller: Caller | None = None
     plan: Plan | None = None
+    aside: str | None = None
+
+    def later(self, seconds: float) -> Call:
+        """The call when so much of its time is over."""
+        left_s = max(self.timeouts.total_s - seconds, LEAST_S)
+        return msgspec.structs.replace(self, timeouts=msgspec.structs.replace(self.timeouts, total_s=left_s))
 
     def __repr__(self) -> str:
         """Without header fields and body: those hold credentials and prompts, and a repr ends up in logs and dumps."""

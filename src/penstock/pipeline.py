@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .config.schema import Config
 from .layer import Layer, Next, stack
+from .layers.per_attempt.outlay import Outlay
 from .layers.per_attempt.pacing import Pacing
 from .layers.per_attempt.transport import Transport
 from .layers.per_call.admission import Admission
@@ -23,9 +24,11 @@ def build(config: Config, ports: Ports, routes: Routes, prices: PriceBook) -> Ne
     once_per_attempt = stack(
         [
             # context: does it fit the model chosen
+            # inspection: is the answer allowed
+            # structure: is it whole and of the form wanted
             # caching: where the cache marks go
             Pacing(config, ports),
-            # inspection: is the answer whole, allowed and usable
+            Outlay(),
         ],
         end=Transport(ports),
     )

@@ -52,7 +52,8 @@ class Record(msgspec.Struct, array_like=True, kw_only=True):
     `cost_basis`: exact | estimated | free | deferred (a batch, until its results are seen) |
     unpriced (unknown model) | unknown (usage never seen). `cost_nano` is None for the last three: a cost that
     is not known is never 0. `held_nano` is what budgets held for it at its end, and what they count where the cost is
-    not known; None where no budget was asked.
+    not known; None where no budget was asked. `arm` is the part of a split that the call fell to. `outcome` is what
+    became of a form that was wanted: valid | repaired | invalid | truncated | refused | paused | overflowed.
     """
 
     call_id: str
@@ -104,3 +105,5 @@ class Record(msgspec.Struct, array_like=True, kw_only=True):
     held_nano: int | None = None
     batch_id: str | None = None
     prompt: str | None = None
+    arm: str | None = None
+    outcome: str | None = None

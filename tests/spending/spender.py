@@ -1,7 +1,7 @@
 """A process that spends until its budgets say no: `spender.py URL KEY CALLERS SEED [CONFIG DATA]`.
 
 With a config the clients are wrapped, blocking ones in threads and async ones on a loop; without, they call a gateway.
-Says `spent` at its end.
+Says `ready`, waits for a line, and ends when everything is spent.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ def main(url: str, key: str, callers: int, seed: int, *wrapped: str) -> None:
     blocking, loop = anthropic.Anthropic(**common), anthropic.AsyncAnthropic(**common)
     if options:
         blocking, loop = penstock.wrap(blocking, **options), penstock.wrap(loop, **options)
+    print("ready", flush=True)
+    sys.stdin.readline()
     threads = [threading.Thread(target=spend, args=(blocking, seed + n), daemon=True) for n in range(callers // 2)]
     for thread in threads:
         thread.start()
@@ -93,7 +95,6 @@ def main(url: str, key: str, callers: int, seed: int, *wrapped: str) -> None:
     asyncio.run(scene())
     for thread in threads:
         thread.join()
-    print("spent", flush=True)
 
 
 if __name__ == "__main__":

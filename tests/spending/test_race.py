@@ -54,6 +54,15 @@ def invoice(sim: Running, config: Config) -> dict[str, int]:
     return total
 
 
+def begin(spenders: list[subprocess.Popen[bytes]]) -> None:
+    for child in spenders:
+        assert child.stdout is not None and child.stdout.readline() == b"ready\n"
+    for child in spenders:
+        assert child.stdin is not None
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+
+
 @pytest.mark.weighty
 def test_no_budget_is_passed_whoever_calls_and_whoever_dies(tmp_path: Path) -> None:
     data = tmp_path / "data"
@@ -65,7 +74,8 @@ def test_no_budget_is_passed_whoever_calls_and_whoever_dies(tmp_path: Path) -> N
 
         def spender(url: str, key: str, seed: int, *wrapped: str) -> subprocess.Popen[bytes]:
             words = [url, key, str(CALLERS), str(seed), *wrapped]
-            return subprocess.Popen([sys.executable, str(SPENDER), *words], env=environment(**env))
+            command = [sys.executable, str(SPENDER), *words]
+            return subprocess.Popen(command, env=environment(**env), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
         with ExitStack() as exits:
             one, other = (exits.enter_context(gateway(data=data, config=place.read_text(), **env)) for _ in range(2))
@@ -77,12 +87,14 @@ def test_no_budget_is_passed_whoever_calls_and_whoever_dies(tmp_path: Path) -> N
                 spender(sim.url, sim.key, 4, *wrapped),
             ]
             exits.callback(lambda: [child.kill() for child in spenders])
+            begin(spenders)  # at once, so that none is done before another is killed
             while sim.books.count < 150:  # all of it has begun, and two thirds of the money are left
                 time.sleep(0.01)
             spenders[2].send_signal(signal.SIGKILL)
             other.child.send_signal(signal.SIGKILL)
             time.sleep(0.5)
             spenders += [spender(one.url, one.key, 5), spender(sim.url, sim.key, 6, *wrapped)]
+            begin(spenders[4:])
             for child in (spenders[0], spenders[3], *spenders[4:]):
                 assert child.wait(120) == 0
             spenders[1].kill()  # its gateway is gone

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from . import faults
 from .guards import InputConfig
@@ -79,6 +80,20 @@ class FeatureConfig(Section):
     def max_tokens_most(self) -> int | None:
         """The most an answer may have; None for what the model can."""
         return self.max_tokens if self.max_tokens is not None else TASKS[self.task] if self.task is not None else None
+
+
+T = TypeVar("T")
+
+
+class ByFeature(Generic[T]):
+    """What is made once of each feature: of calls without, and of those of an unknown one, it is that of `default`."""
+
+    def __init__(self, features: Mapping[str, FeatureConfig], made: Callable[[str, FeatureConfig], T]) -> None:
+        self._made = {name: made(name, feature) for name, feature in features.items()}
+        self._usual = self._made["default"] if "default" in self._made else made("default", FeatureConfig())
+
+    def __call__(self, name: str | None) -> T:
+        return self._usual if name is None else self._made.get(name, self._usual)
 
 
 @dataclass(frozen=True, slots=True)

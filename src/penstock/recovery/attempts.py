@@ -6,15 +6,12 @@ import msgspec
 
 from ..call import Call, Fact, Spent
 from ..config.schema import ResilienceConfig
-from ..errors import NOT_SENT, PenstockError, Refused, UpstreamFailed
+from ..errors import PenstockError, Refused, UpstreamFailed
 from ..layer import Next
 from ..ports import Ports, Race
 from ..reply import Reply
 from ..wire import remedies
 from ..wire.remedies import BUSY, REFUSAL, Remedy
-
-#: An attempt that could not take at least this long, in seconds, is not made.
-LEAST_S = 0.05
 
 #: What is held back.
 _HELD = ("messages", "count_tokens")
@@ -69,17 +66,6 @@ class Attempts:
         return await (self._once(call, onward) if after_s is None else self._hedged(call, onward, after_s))
 
     async def _once(self, call: Call, onward: Next) -> Tried:
-        """One attempt, for which the call's budgets hold what it may cost until it is known to have cost nothing."""
-        purse = call.trail.purse
-        if purse is None:
-            return await self._tried(call, onward)
-        nano = await purse.begin(call)
-        tried = await self._tried(call, onward)
-        if _is_free(tried):
-            purse.spared(nano)
-        return tried
-
-    async def _tried(self, call: Call, onward: Next) -> Tried:
         reply: Reply | None = None
         try:
             reply = await onward(call)
@@ -143,13 +129,6 @@ class Attempts:
 
         race: Race[Tried] = Race(after_s, lambda tried: tried.remedy is None, lambda tried: lost(call, tried))
         return await self._ports.tasks.first(lambda: self._once(call, onward), second, race)
-
-
-def _is_free(tried: Tried) -> bool:
-    """Whether an attempt is known to have cost nothing: it was refused, by us or by the API, or never left."""
-    if tried.reply is not None:
-        return tried.reply.status >= 400
-    return not isinstance(tried.failure, UpstreamFailed) or tried.failure.code in NOT_SENT
 
 
 def _hedge_after_s(call: Call) -> float | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..call import Call
+from ..call import LEAST_S, Call
 from ..config.schema import ResilienceConfig
 from ..errors import UpstreamFailed
 from ..ports import Ports
 from ..wire.remedies import Remedy
-from .attempts import LEAST_S, Tried
+from .attempts import Tried
 
 #: Tries of one call while the provider reports an incident: it does not pass within seconds.
 INCIDENT_TRIES = 2

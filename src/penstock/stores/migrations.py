@@ -188,6 +188,12 @@ def m007_prompts(connection: Connection) -> None:
     connection.execute("ALTER TABLE calls ADD COLUMN prompt TEXT")
 
 
+def m008_arms_outcomes(connection: Connection) -> None:
+    """The arm of a split that a call fell to, and what became of a form that was wanted."""
+    connection.execute("ALTER TABLE calls ADD COLUMN arm TEXT")
+    connection.execute("ALTER TABLE calls ADD COLUMN outcome TEXT")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_calls_keys,
     m002_held,
@@ -196,4 +202,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     m005_alerts,
     m006_batches,
     m007_prompts,
+    m008_arms_outcomes,
 )

@@ -23,6 +23,8 @@ GROUPABLE: Mapping[str, str] = {
     "user": "user",
     "segment": "segment",
     "prompt": "prompt",
+    "arm": "arm",
+    "outcome": "outcome",
     "session": "session",
     "model": "coalesce(model_served, model_asked)",
     "key": "key_id",

@@ -6,8 +6,6 @@ waiting is by `clock.sleep` alone; who is next is `Paces`' business.
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from ...call import Call, Fact
 from ...config.schema import Config
 from ...errors import Refused
@@ -23,7 +21,6 @@ from ...wire.remedies import retry_after_s
 _CLOSED_S = 1.0
 #: An expectation is an estimate: only what is this many times too long is refused before it has been waited for.
 _DOUBT = 1.5
-_LEAST_S = 0.05
 
 
 class Paced(Fact, frozen=True):
@@ -97,8 +94,7 @@ class Pacing:
             await clock.sleep(wait_s)
         waited_s = clock.now() - began
         call.trail.append(Paced(turn.scope, turn.lane, round(waited_s * 1e6)))
-        left_s = max(call.timeouts.total_s - waited_s, _LEAST_S)
-        return replace(call, timeouts=replace(call.timeouts, total_s=left_s))
+        return call.later(waited_s)
 
     def _learn(self, turn: Turn, reply: Reply) -> None:
         fields = dict(reply.headers)

@@ -37,25 +37,29 @@ _CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 
 
 class Answered(Fact, frozen=True):
-    """An upstream answered. Times in microseconds since the call began."""
+    """An upstream answered. Times in microseconds since the call began; `aside` as on the call."""
 
     upstream: str
     status: int
     sent_us: int
     head_us: int
     request_id: str | None = None
+    aside: str | None = None
 
     def may_cost(self) -> bool:
-        return True
+        return self.aside is None
 
     def mark(self, record: Record) -> None:
+        if self.aside is not None:
+            return
         record.upstream, record.upstream_request_id, record.upstream_us = self.upstream, self.request_id, self.sent_us
         record.attempts += 1
 
     def told(self) -> str:
         took_ms = (self.head_us - self.sent_us) / 1000
         named = f", request {self.request_id}" if self.request_id else ""
-        return f"{self.upstream} answered {self.status} after {took_ms:.1f} ms{named}."
+        wanted = f", asked for a {self.aside}" if self.aside is not None else ""
+        return f"{self.upstream}{wanted}, answered {self.status} after {took_ms:.1f} ms{named}."
 
 
 class Broken(Fact, frozen=True):
@@ -67,11 +71,14 @@ class Broken(Fact, frozen=True):
     sent_us: int
     broken_us: int
     had_left: bool = True
+    aside: str | None = None
 
     def may_cost(self) -> bool:
         return self.had_left
 
     def mark(self, record: Record) -> None:
+        if self.aside is not None:
+            return
         record.upstream, record.upstream_us = self.upstream, self.sent_us
         record.attempts += 1
 
@@ -105,7 +112,7 @@ class Transport:
             broken_us = round((clock.now() - began) * 1_000_000)
             # Without a connection no request left, and nothing can have been billed.
             had_left = not isinstance(error, Refused) and code not in NOT_SENT
-            call.trail.append(Broken(target.name, code, said, sent_us, broken_us, had_left))
+            call.trail.append(Broken(target.name, code, said, sent_us, broken_us, had_left, call.aside))
             if isinstance(error, PenstockError):
                 _forget_frames(error)
                 raise error
@@ -117,7 +124,7 @@ class Transport:
                 source = Opened(incoming.source, opener, target.name)
                 incoming = Incoming(incoming.status, opener.headers, source)
         headers, request_id = _headers_back(incoming.headers)
-        call.trail.append(Answered(target.name, incoming.status, sent_us, head_us, request_id))
+        call.trail.append(Answered(target.name, incoming.status, sent_us, head_us, request_id, call.aside))
         most = call.request.max_tokens if call.request is not None else None
         return Reply(
             incoming.status,
@@ -177,7 +184,7 @@ class Transport:
             user=tags.user,
             session=tags.session,
             segment=tags.segment,
-            attempt=1 + sum(type(fact) in _ATTEMPTS for fact in call.trail),
+            attempt=1 + sum(isinstance(fact, _ATTEMPTS) and fact.aside is None for fact in call.trail),
             prompt=tags.prompt,
             held_nano=None if purse is None else purse.committed_nano,
         )

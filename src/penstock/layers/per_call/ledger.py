@@ -146,7 +146,8 @@ class _Entry(Tap):
         costs = [own.nano, *(self._prices.price(fact.usage, fact.model, at_us=at_us).nano for fact in spent)]
         if any(nano is None for nano in costs):
             return Settled(None, own.basis if own.nano is None else "unpriced")
-        return Settled(sum(nano for nano in costs if nano is not None), "estimated")
+        is_exact = own.basis in ("exact", "free") and all(fact.is_exact for fact in spent)
+        return Settled(sum(nano for nano in costs if nano is not None), "exact" if is_exact else "estimated")
 
     def _settled_answer(self, record: Record) -> Settled:
         call, reply = self._call, self.reply

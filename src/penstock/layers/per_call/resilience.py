@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ...call import Call, Candidate, Fact
+from ...call import LEAST_S, Call, Candidate, Fact
 from ...config.schema import ResilienceConfig
 from ...errors import Unavailable, UpstreamFailed
 from ...layer import Next
 from ...ports import Ports
 from ...record import Record
-from ...recovery.attempts import LEAST_S, Attempts, Tried, lost
+from ...recovery.attempts import Attempts, Tried, lost
 from ...recovery.breaker import Breaker, Permit, Verdict
 from ...recovery.handover import handed_over
 from ...recovery.hop import fitted
