@@ -34,7 +34,7 @@ scoreboard: setup ## Break the upstream on purpose, and count; see docs/scoreboa
 	@$(BIN)/python -m bench.scoreboard $(ARGS)
 
 clean:           ## Remove what was built
-	rm -rf $(VENV) .cache dist build
+	rm -rf $(VENV) .cache dist build frontend/node_modules src/penstock/dashboard/static/vendor
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Penstock needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
@@ -44,7 +44,12 @@ $(VENV)/.ready: pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev hatchling
 	@touch $@
 
-$(VENV)/.wheel: $(VENV)/.ready $(SOURCE) README.md
+# What the web pages take from others lands in the source too, so that they have their plots from either.
+$(VENV)/.frontend: $(VENV)/.ready build_frontend.py frontend/package.json frontend/package-lock.json
+	@$(BIN)/python build_frontend.py
+	@touch $@
+
+$(VENV)/.wheel: $(VENV)/.frontend $(SOURCE) README.md
 	@rm -rf dist && $(BIN)/python -m build --wheel --no-isolation . > $(VENV)/build.log 2>&1 || (cat $(VENV)/build.log; exit 1)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check dist/*.whl
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/*.whl

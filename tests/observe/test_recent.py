@@ -57,6 +57,14 @@ def test_refusals_are_no_failures_unless_ours(tmp_path: Path) -> None:
     assert found.ended(NOW - WINDOW, NOW) == Ended(4, 3, 2, 1_000_000)
 
 
+def test_copies_for_a_model_that_is_tried_out_count_to_neither(tmp_path: Path) -> None:
+    rows = [
+        row(n, NOW - 5_000_000, ending="failed", status=529, arm=arm)
+        for n, arm in enumerate((None, "trial/b", "shadow:claude-opus-5"))
+    ]
+    assert recent(tmp_path, rows).ended(NOW - WINDOW, NOW) == Ended(2, 2, 2, 1_000_000)
+
+
 def test_p95_is_of_messages_and_a_value_that_occurred(tmp_path: Path) -> None:
     rows = [row(n, NOW - 200_000_000, total_us=n * 1_000_000) for n in range(1, 101)]
     rows += [row(200, NOW - 200_000_000, endpoint="files", total_us=150_000_000)]

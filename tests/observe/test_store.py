@@ -112,7 +112,7 @@ def test_acknowledged_alerts_are_not_reminded_of(tmp_path: Path) -> None:
     alerts.judge(failing(1, 20))
     assert [one.event for one in alerts.judge(failing(11, 20))] == ["reminded"]
     (alert,) = store.history(firing_only=True)
-    assert store.ack(alert.id, EPOCH_US) is not None and store.ack(alert.id + 1, EPOCH_US) is None
+    assert store.ack(alert.id, EPOCH_US, "me") is not None and store.ack(alert.id + 1, EPOCH_US, "me") is None
     assert alerts.judge(failing(30, 20)) == []
     assert [one.event for one in alerts.judge(failing(31, 60))] == ["worsened"]
 

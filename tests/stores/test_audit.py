@@ -110,6 +110,15 @@ def test_entries_are_found_by_time_subject_and_action(data: Path, clock: StillCl
     assert [entry.number for entry in noted(data, action="a.b", since_us=BEGAN_US + 1)] == [3]
 
 
+def test_the_last_changes_come_newest_first(data: Path, clock: StillClock) -> None:
+    for number in range(4):
+        audit.record(data, clock, action="a.b", subject=f"s{number}", before={"n": number})
+    connection = connect(data)
+    last = audit.latest(connection, 2)
+    connection.close()
+    assert last == list(reversed(noted(data)))[:2]
+
+
 def test_looking_for_changes_makes_nothing(data: Path) -> None:
     with pytest.raises(StoreFailed) as caught:
         noted(data)

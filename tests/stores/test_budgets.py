@@ -271,3 +271,15 @@ def test_budgets_are_counted_from_the_ledger(tmp_path: Path, ledger: sqlite3.Con
     assert found == {("chat\x1f2026-11\x1f", 99, 5), ("chat\x1f2026-11\x1fbob", 4, 0)}
     assert store.begin(ledger, wanted, whole_from_us=0) == []
     held.close()
+
+
+def test_of_the_accounts_of_one_budget_and_period_the_largest_are_found(tmp_path: Path) -> None:
+    shared = SharedDatabase(tmp_path)
+    store = SqliteBudgets(shared, World(0))
+    names = [*(f"b\x1f2026-11\x1fu{number}" for number in range(5)), "b\x1f2026-110", "b 2\x1f2026-11\x1fu9"]
+    for number, name in enumerate(names):
+        drive.run(store.hold(f"c{number}", [Account(name, None, 1 << 60)], 10 + number, 1 << 60))
+    drive.run(store.settle("c0", 99))
+    found, count = store.largest("b\x1f2026-11", 2)
+    shared.close()
+    assert found == [(names[0], Balance(99, 0)), (names[4], Balance(0, 14))] and count == 5

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.ports import Demand, Turn
+from penstock.ports import Demand, Pace, Turn
 from penstock.ports.simulated import World
 from penstock.stores.paces import Paces
 from penstock.wire.limits import Shown, group, listed, shown
@@ -179,6 +179,23 @@ def test_an_answer_corrects_what_was_expected() -> None:
         paces.leave(turn)
     assert enter(paces, tokens=10.0).estimate["input-tokens"] == pytest.approx(20, rel=0.1)
     assert enter(paces).estimate["output-tokens"] < 20
+
+
+def test_how_all_stands_is_shown() -> None:
+    clock = Clock(0)
+    paces = Paces(clock)
+    assert paces.standing() == []
+    paces.limit("anthropic", concurrency_max=7)
+    first, _, _ = [enter(paces, {"requests": 2.0}) for _ in range(3)]
+    paces.enter("spare", "opus-5", demand(), {})
+    shown_ = {one.target: one for one in paces.standing()}
+    assert shown_["anthropic"] == Pace("anthropic", "opus-5", {"requests": (2.0, 0.0)}, 1, 2, 7, 0.0)
+    assert (shown_["spare"].limits, shown_["spare"].under_way, shown_["spare"].concurrency_max) == ({}, 1, 0)
+    paces.leave(first)
+    paces.close(first, 9.0, is_ramp=False)
+    clock.pass_(4.0)
+    (one,) = [one for one in paces.standing() if one.target == "anthropic"]
+    assert one.closed_s == 5.0 and one.under_way == 1 and one.limits["requests"][1] == pytest.approx(2 * 4 / 60)
 
 
 def test_the_share_of_the_limit_is_what_the_config_says() -> None:
