@@ -24,11 +24,16 @@ BENCHES = (
     "start",
     "ledger",
     "layers",
+    "caching",
+    "choosing",
+    "context",
     "in_process",
     "simulator",
     "tokens",
     "estimator",
     "guards",
+    "structure",
+    "dashboard",
 )
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -44,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"bench: {reason}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that no child is left behind
-    plan, sections = Plan(is_quick=options.quick), []
+    plan, sections = Plan(is_quick=options.quick, rows=20_000 if options.quick else options.rows), []
     status = 0
     for name in options.names or BENCHES:
         print(f"{name} ...", file=sys.stderr, flush=True)
@@ -87,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="a second each, to see that it runs; the page is left alone"
     )
+    parser.add_argument("--rows", type=int, default=1_000_000, help="calls in the ledger that `dashboard` makes")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument(
         "--urgent", action="store_true", help="raise the priority of all processes involved; takes root"

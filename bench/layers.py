@@ -119,8 +119,8 @@ def _variants(config: Config) -> tuple[Next, dict[str, Next]]:
     around: list[Layer] = [
         Ledger(prices, ports),
         Identity(config.identity, config.environment, ports),
-        Routing(config, routes),
-        Admission(config, prices),
+        Routing(config, routes, ports),
+        Admission(config, prices, ports),
     ]
 
     def core(*layers: Layer) -> Next:

@@ -15,6 +15,7 @@ class Plan:
     """How much to measure. `is_quick` shows that a bench runs, not what it would find."""
 
     is_quick: bool = False
+    rows: int = 1_000_000  #: calls in a ledger that is made
 
     @property
     def rounds(self) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from penstock.errors import UpstreamFailed
-from penstock.reply import Ending, Reply, Tap, Whole, ending_of
+from penstock.errors import Refused, UpstreamFailed
+from penstock.reply import Ending, Gate, Reply, Tap, Whole, ending_of
 from penstock.wire.reading import reading
 from script import ANSWER, SSE, STREAM, Drive, a_call
 
@@ -165,17 +165,19 @@ def test_a_whole_answer_that_is_none_raises_too_though_its_framing_was_whole(dri
     assert [e.kind for e in watch.endings] == ["truncated"]
 
 
-class Hidden:
+class Hidden(Gate):
     """A gate that lets nothing through until the end."""
 
     def __init__(self) -> None:
         self.held = b""
+        self.endings: list[Ending] = []
 
     def passed(self, chunk: bytes) -> bytes:
         self.held += chunk
         return b""
 
     def flushed(self, ending: Ending) -> bytes:
+        self.endings.append(ending)
         return self.held.replace(b"Hi there", b"********")
 
 
@@ -183,7 +185,58 @@ def test_a_gate_may_hold_back_and_replace(drive: Drive) -> None:
     watch = Watch()
     body = drive(stream(Whole(STREAM)).tap(watch).gate(Hidden()).read())
     assert body == b"".join(STREAM).replace(b"Hi there", b"********")
-    assert tuple(watch.chunks) == STREAM, "the record is of what came, not of what was let through"
+    assert b"".join(watch.chunks) == body, "what is kept is what was let through, not what came"
+
+
+class Shutting(Hidden):
+    """A gate that shuts at a text."""
+
+    def passed(self, chunk: bytes) -> bytes:
+        if b"Hi there" in chunk:
+            self.shut = Refused(
+                "Not this.", layer="x", code="output_blocked", fix="", status=403, type="permission_error"
+            )
+            return b": last\n\n"
+        return chunk
+
+
+def test_a_gate_that_shuts_ends_the_stream_in_an_error_and_lets_the_upstream_go(drive: Drive) -> None:
+    source, watch, gate = Body(STREAM), Watch(), Shutting()
+    body = drive(stream(source).tap(watch).gate(gate).read())
+    before, _, event = body.partition(b": last\n\n")
+    assert before == b"".join(STREAM[:3]) and event.startswith(b"event: error\ndata: ") and event.endswith(b"\n\n")
+    assert b'"permission_error"' in event and b'"output_blocked"' in event
+    assert source.closed == 1 and source.left
+    assert [ending.kind for ending in watch.endings] == [ending.kind for ending in gate.endings] == ["refused"]
+
+
+def test_a_gate_is_told_of_an_ending_that_nobody_reads(drive: Drive) -> None:
+    gate = Hidden()
+
+    async def scene() -> None:
+        reply = stream(Body(STREAM)).gate(gate)
+        await reply.look()
+        await reply.aclose()
+
+    drive(scene())
+    assert [ending.kind for ending in gate.endings] == ["abandoned"]
+
+
+def test_a_body_that_is_all_ahead_may_be_replaced(drive: Drive) -> None:
+    watch = Watch()
+    length = (b"content-length", b"%d" % len(ANSWER))
+    reply = Reply(200, (length,), Whole([ANSWER]), reading=reading(a_call().endpoint, 200, ()), request_id="r")
+
+    async def scene() -> bytes:
+        with pytest.raises(AssertionError):
+            reply.put(b"")
+        assert await reply.looked() == await reply.looked() == ANSWER
+        reply.put(b"{}")
+        return await reply.tap(watch).read()
+
+    assert drive(scene()) == b"{}" == b"".join(watch.chunks)
+    assert reply.headers == () and reply.answer.usage is not None
+    assert [ending.kind for ending in watch.endings] == ["complete"]
 
 
 def test_there_is_at_most_one_gate() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .config.load import load
     from .config.schema import Config
     from .errors import ConfigError, PenstockError, Refused, StoreFailed, Unavailable, UpstreamFailed
-    from .faces.client import wrap
+    from .faces.client import Unparsed, parsed, wrap
     from .layer import Layer, Next
     from .reply import Ending, Gate, Reply, Tap
     from .secret import Secret
@@ -27,6 +27,8 @@ __version__ = VERSION
 #: Each public name and the module it comes from.
 _HOMES = {
     "wrap": "faces.client",
+    "parsed": "faces.client",
+    "Unparsed": "faces.client",
     "tags": "tagging",
     "load": "config.load",
     "Config": "config.schema",
@@ -71,8 +73,10 @@ __all__ = [
     "Timeouts",
     "Trail",
     "Unavailable",
+    "Unparsed",
     "UpstreamFailed",
     "load",
+    "parsed",
     "tags",
     "wrap",
 ]

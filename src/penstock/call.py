@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from .form import Wanted
 from .record import Record
 from .secret import Secret
 from .wire.envelopes import Envelope
@@ -170,15 +171,17 @@ class Policy(msgspec.Struct, frozen=True):
 
     `lane` is interactive or background. Where every candidate failed, an earlier answer to the same request is given
     that is at most `earlier_s` old (0: none), or else `text`. `hops_on_refusal`: a model that declines is a reason
-    to go on to the next candidate; `hands_over`: the API is asked to go on itself. `is_shared`: identical calls under
-    way at once are one; `reuse_s`: an earlier answer is given without asking again; `reuses_tools`: both with tools
-    too. `hedge_after_s`: a second try is begun beside the first where that has not begun to answer by then.
+    to go on to the next candidate, and with `hops_on_invalid` an answer that is not of its form is; `hands_over`: the
+    API is asked to go on itself. `is_shared`: identical calls under way at once are one; `reuse_s`: an earlier answer
+    is given without asking again; `reuses_tools`: both with tools too. `hedge_after_s`: a second try is begun beside
+    the first where that has not begun to answer by then.
     """
 
     lane: str = "interactive"
     earlier_s: float = 0.0
     text: str | None = None
     hops_on_refusal: bool = False
+    hops_on_invalid: bool = False
     hands_over: bool = False
     is_shared: bool = False
     reuse_s: float = 0.0
@@ -202,7 +205,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     one; admission turns the latter into a refusal. `target` is set by a face that knows where the call
     must go (in process: the SDK client's own base URL) and left None where routing chooses. `tries_max` is how often
     the caller wants it tried at most, the first included; None leaves that to us. `aside` says what it is for where a
-    layer makes it for itself, at work on a caller's (see `aside`); None for callers' calls.
+    layer makes it for itself, at work on a caller's (see `aside`); None for callers' calls. `wanted` is the form that
+    the program under the SDK wants the answer in, whatever its feature does.
     """
 
     id: str
@@ -225,6 +229,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     caller: Caller | None = None
     plan: Plan | None = None
     aside: str | None = None
+    wanted: Wanted | None = None
 
     def later(self, seconds: float) -> Call:
         """The call when so much of its time is over."""

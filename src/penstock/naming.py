@@ -21,8 +21,11 @@ def digest(call: Call) -> bytes:
 
 
 def scope(call: Call) -> str:
-    """Who asked, as far as answers may be shared: environment, segment, and key or credential."""
-    caller, segment = call.caller, call.tags.segment or ""
+    """Who asked, as far as answers may be shared: environment, segment, feature, and key or credential.
+
+    The feature, because what one may have the guards of another withhold.
+    """
+    caller, segment = call.caller, f"{call.tags.segment or ''}/{call.tags.feature or ''}"
     environment = caller.environment if caller is not None else ""
     if caller is not None and caller.key_id is not None:
         return f"{environment}/{segment}/{caller.key_id}"

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from .config.schema import Config
 from .layer import Layer, Next, stack
+from .layers.per_attempt.caching import Caching
+from .layers.per_attempt.context import Context
+from .layers.per_attempt.inspection import Inspection
 from .layers.per_attempt.outlay import Outlay
 from .layers.per_attempt.pacing import Pacing
+from .layers.per_attempt.structure import Structure
 from .layers.per_attempt.transport import Transport
 from .layers.per_call.admission import Admission
 from .layers.per_call.budgets import Budgets
+from .layers.per_call.copies import Copies
 from .layers.per_call.identity import Identity
 from .layers.per_call.ledger import Ledger
 from .layers.per_call.limits import Limits
+from .layers.per_call.prompting import Prompting
 from .layers.per_call.replay import Replay
 from .layers.per_call.resilience import Resilience
 from .layers.per_call.routing import Routes, Routing
+from .layers.per_call.sampling import Sampling
 from .ports import Ports
 from .wire.prices import PriceBook
 
@@ -23,20 +30,23 @@ def build(config: Config, ports: Ports, routes: Routes, prices: PriceBook) -> Ne
     """The core as one function from call to reply."""
     once_per_attempt = stack(
         [
-            # context: does it fit the model chosen
-            # inspection: is the answer allowed
-            # structure: is it whole and of the form wanted
-            # caching: where the cache marks go
+            Context(config, ports.clock),
+            Inspection(config, ports),
+            Structure(config, routes.schemas, ports.clock),
+            Caching(config, ports),
             Pacing(config, ports),
             Outlay(),
         ],
-        end=Transport(ports),
+        end=Transport(ports, propagates=config.traces.propagate),
     )
     once_per_call: list[Layer] = [
+        Copies(config, ports),
         Ledger(prices, ports),
         Identity(config.identity, config.environment, ports),
-        Routing(config, routes),
-        Admission(config, prices),
+        Sampling(config, ports),
+        Routing(config, routes, ports),
+        Prompting(config.features, routes.prompts),
+        Admission(config, prices, ports),
         Replay(config.replay, ports),
         Limits(config.tiers, ports),
         Budgets(config, prices, ports),

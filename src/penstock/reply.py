@@ -54,23 +54,31 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 class Tap:
-    """Watches one reply. `saw` never blocks; `ended` runs exactly once, however the body ends."""
+    """Watches what the caller gets of one reply, but for the `error` event that closes a broken stream.
+
+    `saw` never blocks; `ended` runs exactly once, however the body ends.
+    """
 
     def saw(self, chunk: bytes) -> None: ...
 
     async def ended(self, ending: Ending) -> None: ...
 
 
-class Gate(Protocol):
-    """May hold back or replace what the caller gets. At most one per reply."""
+class Gate:
+    """May hold back or replace what the caller gets; of itself it does neither. At most one per reply.
+
+    Of a stream, it lets whole events through. `shut` is why nothing more of it may pass, looked at after each chunk.
+    """
+
+    shut: PenstockError | None = None
 
     def passed(self, chunk: bytes) -> bytes:
         """What to let through now; empty to hold back."""
-        ...
+        return chunk
 
     def flushed(self, ending: Ending) -> bytes:
-        """What was still held back, at the end."""
-        ...
+        """What was still held back. Called once, as the reply ends; where nobody reads on, it goes nowhere."""
+        return b""
 
 
 class Reply:
@@ -140,8 +148,9 @@ class Reply:
             within = getattr(self._source, "within", None) if within_s is not None else None
             chunk = await (self._source.__anext__() if within is None else within(within_s))
         except StopAsyncIteration:
-            self._source = _Over(None)
-            self.reading.finish()
+            if not self.is_all_ahead:
+                self._source = _Over(None)
+                self.reading.finish()
             return False
         except UpstreamFailed as error:
             self._source = _Over(error)
@@ -169,6 +178,19 @@ class Reply:
     def has_ahead(self) -> bool:
         """Whether `look` has read what the caller has not got yet."""
         return bool(self._ahead)
+
+    async def looked(self) -> bytes:
+        """All of the body, read ahead of the caller, for whom it is kept. Raises UpstreamFailed, as `look` does."""
+        while await self.look():
+            pass
+        return b"".join(self._ahead)
+
+    def put(self, body: bytes) -> None:
+        """Let the caller have this body instead of the one that was `looked` at."""
+        if not self.is_all_ahead:
+            raise AssertionError("only a body that is all ahead can be replaced")
+        self._ahead = deque([body])
+        self.headers = tuple([field for field in self.headers if field[0] != b"content-length"])
 
     def __aiter__(self) -> Self:
         return self
@@ -202,12 +224,27 @@ class Reply:
                 except BaseException as error:  # the reader is being cancelled, or the source has a bug
                     await self._abandon(error)
                     raise
-            for tap in self._taps:
-                tap.saw(chunk)
-            if self._gate is not None:
-                chunk = self._gate.passed(chunk)
+            gate = self._gate
+            if gate is not None:
+                chunk = gate.passed(chunk)
+            if chunk:
+                for tap in self._taps:
+                    tap.saw(chunk)
+            if gate is not None and gate.shut is not None:
+                return chunk + await self._shut_off(gate, gate.shut)
             if chunk:
                 return chunk
+
+    async def _shut_off(self, gate: Gate, error: PenstockError) -> bytes:
+        """Let the upstream go in the middle of a stream. What its caller is told of it, as the last event."""
+        ending = Ending("refused", error)
+        try:
+            await self._source.aclose()
+        finally:
+            gate.flushed(ending)
+            await self._end(ending)
+        kind = getattr(error, "type", "api_error")
+        return b"event: error\ndata: " + error_body(error, self.request_id, kind) + b"\n\n"
 
     async def _given_up(self, fault: Unreadable) -> UpstreamFailed:
         await self._source.aclose()
@@ -231,7 +268,10 @@ class Reply:
             await self._source.aclose()
         finally:
             has_failed = isinstance(error, Exception) or self.answer.error_type is not None
-            await self._end(Ending("failed" if has_failed else "abandoned", error))
+            ending = Ending("failed" if has_failed else "abandoned", error)
+            if self._gate is not None:
+                self._gate.flushed(ending)
+            await self._end(ending)
 
     async def _finish(self, error: UpstreamFailed | None = None) -> None:
         """The source has no more: settle, and leave in `_tail` what the caller must still be told.
@@ -251,6 +291,9 @@ class Reply:
         else:
             ending = Ending("complete")
         tail = self._gate.flushed(ending) if self._gate is not None else b""
+        if tail:
+            for tap in self._taps:
+                tap.saw(tail)
         if error is not None:
             tail += self.reading.closing(error_body(error, self.request_id, error.type))
         self._tail = tail

@@ -24,6 +24,8 @@ PROMPTS = {
     "support": "You answer customers of a bookshop, kindly and briefly. " * 150,
     "search": "You turn questions into queries of a library's catalogue. " * 120,
 }
+#: Left to itself, Penstock would place the marks that are advised.
+UNMARKED = '[features.default.cache]\nmarks = "off"\n'
 QUESTIONS = (
     "Where is my order?",
     "Do you have maps of Norway?",
@@ -58,7 +60,8 @@ def input_nano(records: list[Record]) -> int:
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     place = tmp_path_factory.mktemp("advise") / "data"
     with running(seed=1) as simulator:
-        with gateway(simulator.url, data=place, ANTHROPIC_API_KEY=simulator.key) as started:
+        env = {"ANTHROPIC_API_KEY": simulator.key}
+        with gateway(simulator.url, data=place, config=UNMARKED, **env) as started:
             yield started
 
 

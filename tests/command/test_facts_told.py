@@ -12,7 +12,17 @@ def test_every_fact_of_the_core_is_told_in_words() -> None:
     ours = {
         kind
         for kind in Fact.__subclasses__()
-        if kind.__module__.startswith(("penstock.layers", "penstock.recovery", "penstock.spending", "penstock.call"))
+        if kind.__module__.startswith(
+            (
+                "penstock.layers",
+                "penstock.caching",
+                "penstock.choosing",
+                "penstock.recovery",
+                "penstock.spending",
+                "penstock.structure",
+                "penstock.call",
+            )
+        )
     }
     assert ours == set(FACTS.values())
     assert all(kind.told is not Fact.told for kind in ours)

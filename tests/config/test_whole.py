@@ -15,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import penstock.config
+from penstock.config.bodies import BodiesConfig
 from penstock.config.features import FeatureConfig, TierConfig
 from penstock.config.keys import Section, hints, rule
 from penstock.config.load import load, open_config
 from penstock.config.money import BudgetConfig
 from penstock.config.prompts import PromptConfig
+from penstock.config.routes import RouteConfig
 from penstock.config.schema import Config, ModelPriceConfig, UpstreamConfig
 from penstock.config.show import describe, toml
 from penstock.errors import ConfigError
@@ -34,15 +36,17 @@ def every_key() -> Iterator[tuple[str, Field[Any], str]]:
         "upstreams": ("upstreams.NAME", UpstreamConfig),
         "features": ("features.NAME", FeatureConfig),
         "tiers": ("tiers.NAME", TierConfig),
+        "routes": ("[routes]", RouteConfig),
         "budgets": ("[budgets]", BudgetConfig),
         "prompts": ("prompts.named.NAME", PromptConfig),
         "prices": ("prices.models.NAME", ModelPriceConfig),
+        "records": ("records.bodies", BodiesConfig),
     }
     for field in fields(Config):
         kind = hints(Config)[field.name]
         if isinstance(kind, type) and issubclass(kind, Section):
             for inner in fields(cast(Any, kind)):
-                if inner.name not in ("models", "named"):
+                if inner.name not in ("models", "named", "bodies"):
                     yield field.name, inner, str(inner.type)
         elif field.name not in named:
             yield "", field, str(field.type)
@@ -164,6 +168,11 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         weights = st.dictionaries(st.integers(1, 99).map(str), st.integers(1, 100), min_size=1, max_size=3)
         tree["prompts"] = {"folder": "p q", "named": {"a": {"split": draw(weights)}}}
+    if draw(st.booleans()):
+        when = {"tiers": ["a"], "hours": "22:00-06:00"} if draw(st.booleans()) else {}
+        arms = [{"name": "b", "share_percent": draw(st.integers(0, 100)), "quality": "fast"}]
+        tree["routes"] = [{"when": when, "max_tokens": draw(st.integers(1, 9))}]
+        tree["features"] = {"f g": {"routes": [{"when": when, "lane": "background"}], "split": {"arms": arms}}}
     if upstreams:
         tree["routing"] = {"default": draw(st.sampled_from(sorted(upstreams)))}
     return tree

@@ -18,10 +18,11 @@ EXPRESSIONS = [
     *(sign.pattern for sign in injection._SIGNS),
     *(form.pattern for form in (*personal._OF_DIGITS, *personal._OF_LETTERS, personal._IPV6)),
     *(personal._EMAIL, personal._NUMBER, personal._LETTERED, personal._IBAN, personal._COLON),
+    *(personal._NUMBER_BEGUN, personal._LETTERED_BEGUN),
     *(pattern for _, pattern, _ in credentials._MARKS),
 ]
 #: What follows a credential is taken greedily, one class of characters, without a way back.
-RUNS = {run for _, _, run in credentials._MARKS}
+RUNS = {run for _, _, run in credentials._MARKS} | {personal._NUMBER_RUN, personal._LETTERED_RUN}
 REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT)
 
 

@@ -69,7 +69,7 @@ def test_every_layer_has_a_page_and_a_place_in_the_pipeline() -> None:
 
 def test_every_verb_has_a_page() -> None:
     groups = {path.stem for path in (SOURCE / "faces" / "command").glob("*.py")}
-    verbs = groups - {"__init__", "options", "first_key", "key_rotation", "key_words"}
+    verbs = groups - {"__init__", "options", "first_key", "key_rotation", "key_words", "pages"}
     assert {path.stem for path in (ROOT / "docs" / "verbs").glob("*.md")} - {"README"} == verbs
 
 
@@ -95,7 +95,7 @@ def test_command_lines_shown_exist() -> None:
     """Each verb and option on the pages is one the verb's own help knows."""
     helps: dict[tuple[str, ...], str] = {}
     lines = _command_lines()
-    groups = ("alerts", "audit", "budgets", "check", "config", "keys", "prompts")
+    groups = ("alerts", "audit", "budgets", "cache", "check", "config", "keys", "prompts", "sums")
     assert len(lines) > 15
     for line in lines:
         words = shlex.split(line.split("#")[0].split("|")[0])[1:]

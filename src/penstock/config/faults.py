@@ -13,7 +13,28 @@ DATABASE = "sqlite:penstock.db"
 COUNTERS = "sqlite:counters.db"
 
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
+_PROMPT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}(@[1-9][0-9]{0,8})?")
 _CANDIDATE = re.compile(r"[A-Za-z0-9][\w.:/-]{0,199}(@[a-z0-9][a-z0-9-]{0,63})?|@[a-z0-9][a-z0-9-]{0,63}")
+
+
+def of_prompt(named: str | None) -> Fault | None:
+    if named is None or _PROMPT.fullmatch(named):
+        return None
+    return (
+        f"is {shown(named)}, which names no prompt",
+        'Write its name, such as "support", or one version: "support@3".',
+    )
+
+
+def of_endpoint(url: str | None) -> Fault | None:
+    fault = None if url is None else of_url(url)
+    return fault if fault is None or "/v1" not in fault[0] else (fault[0], "Leave the /v1 and what follows out.")
+
+
+def of_log(place: str | None) -> Fault | None:
+    if place is None or place == "stderr" or (place.startswith("file:") and place != "file:"):
+        return None
+    return f"is {shown(place)}", 'Write "stderr", or a file such as "file:calls.jsonl".'
 
 
 def of_url(url: str) -> Fault | None:

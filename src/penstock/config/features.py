@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
 from . import faults
-from .guards import InputConfig
+from .caching import CacheConfig
+from .context import ContextConfig
+from .form import FormConfig
+from .guards import InputConfig, OutputConfig
 from .keys import Section, key, table
+from .routes import QUALITIES, TASKS, RouteConfig, ShadowConfig, SplitConfig
 
 DAY_S = 86_400.0
 #: The most characters of one message to a feature whose task is chat.
 CHAT_CHARACTERS_MAX = 10_000
-#: The most tokens of an answer, by kind of task.
-TASKS = {"classification": 50, "summary": 500, "chat": 2048}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,20 @@ class FeatureConfig(Section):
     """One thing your application does with the API: `[features.NAME]`, and `[features.default]` for calls without."""
 
     model: str | None = key(None, "the model of calls that name `feature:NAME` as theirs; such callers hold no model")
+    quality: Literal["top", "balanced", "fast"] | None = key(
+        None, "instead of a `model`: that of this tier in `[quality]`", one_of=QUALITIES
+    )
+    chooses: Literal["named", "all"] = key(
+        "named",
+        'whose model it chooses: "named", of calls that name `feature:NAME`; "all", of all of its calls',
+        one_of=("named", "all"),
+    )
     reason: str | None = key(None, "why this one and no smaller, for whoever reads the config")
+    prompt: str | None = key(
+        None,
+        "the prompt of calls that bring none: its name in the registry, or `NAME@VERSION`; see [prompts](prompts.md)",
+        fault=faults.of_prompt,
+    )
     timeout_s: float | None = key(
         None,
         "how long a call may take, tries and waits included; without it `transport.total_s`",
@@ -60,6 +75,9 @@ class FeatureConfig(Section):
     over_max_tokens: Literal["clamp", "refuse"] = key(
         "clamp", "what becomes of a call that asks for more", one_of=("clamp", "refuse")
     )
+    bodies_percent: int | None = key(
+        None, "of how many of its calls bodies are kept; without it `records.bodies.percent`", least=0, most=100
+    )
     hold: Literal["most", "expected"] = key(
         "most",
         "what budgets hold for a call under way: the most it can cost, or what nineteen of twenty stay below",
@@ -68,6 +86,18 @@ class FeatureConfig(Section):
     may_trim: bool = key(False, "whether `max_tokens` may be lowered to what a budget has left")
     downgrade: str | None = key(None, "the model that calls go to where a budget wants it")
     input: InputConfig = table(InputConfig, "what is looked for in what it sends: see [guards](guards.md)")
+    output: OutputConfig = table(OutputConfig, "what is looked for in what it gets: see [guards](guards.md)")
+    context: ContextConfig = table(
+        ContextConfig, "how much of a conversation is sent: see [context](layers/context.md)"
+    )
+    cache: CacheConfig = table(CacheConfig, "the prompt cache: see [caching](layers/caching.md)")
+    form: FormConfig = table(FormConfig, "what its answers must be like: see [structure](layers/structure.md)")
+
+    routes: tuple[RouteConfig, ...] = table(
+        tuple, "rules for other models, the first that fits: see [routing](layers/routing.md)"
+    )
+    split: SplitConfig = table(SplitConfig, "models compared on its calls: see [routing](layers/routing.md)")
+    shadow: ShadowConfig = table(ShadowConfig, "copies of its calls to another model: see [routing](layers/routing.md)")
 
     @property
     def guards(self) -> InputConfig:

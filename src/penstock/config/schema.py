@@ -17,12 +17,17 @@ from typing import Literal
 from ..wire.envelopes import KINDS, default_url, envelope
 from . import faults
 from .alerts import AlertsConfig
+from .bodies import BodiesConfig
+from .dashboard import DashboardConfig
 from .environments import ENVIRONMENTS, check_environment
 from .faults import COUNTERS, DATABASE
 from .features import DAY_S, FeatureConfig, TierConfig
 from .keys import BadValue, Section, check, is_secret_like, key, shown, table
+from .metrics import MetricsConfig
 from .money import BudgetConfig
 from .prompts import PromptsConfig
+from .routes import QualityConfig, RouteConfig, check_budgets
+from .traces import TracesConfig
 
 API_URL = "https://api.anthropic.com"
 STATUS_URL = "https://status.claude.com/api/v2/summary.json"
@@ -216,9 +221,13 @@ class RecordsConfig(Section):
     """How long and how safely calls are recorded: `[records]`."""
 
     keep_days: int = key(30, "how long records are kept; at least 1", least=1, most=36_500)
+    sums_keep_days: int = key(
+        400, "and their sums by the hour, which pages show; never shorter than the records", least=1, most=36_500
+    )
     sync: Literal["os", "disk"] = key(
         "os", '"os" survives a killed process; "disk" a power cut too, and is slower', one_of=("os", "disk")
     )
+    bodies: BodiesConfig = table(BodiesConfig, "which requests and answers are kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,11 +276,18 @@ class PricesConfig(Section):
 
 @dataclass(frozen=True, slots=True)
 class LogConfig(Section):
-    """What Penstock says on standard error: `[log]`."""
+    """What Penstock says on standard error, and of calls: `[log]`."""
 
     level: Literal["debug", "info", "warning", "error"] = key(
         "info", "the least grave line that is written", one_of=("debug", "info", "warning", "error")
     )
+    calls: str | None = key(
+        None,
+        'where to write one JSON line for each call: "stderr", or "file:PATH", in the data folder unless absolute; '
+        "needs `penstock[logs]`",
+        fault=faults.of_log,
+    )
+    calls_mb_max: int = key(500, "how large that file and its older ones may become together", least=1, most=1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,10 +305,15 @@ class Config(Section):
     admission: AdmissionConfig = table(AdmissionConfig, "what may be a call")
     routing: RoutingConfig = table(RoutingConfig, "where calls go")
     resilience: ResilienceConfig = table(ResilienceConfig, "what is tried again")
+    quality: QualityConfig = table(QualityConfig, "the model of each tier of quality")
+    routes: tuple[RouteConfig, ...] = table(tuple, "which model calls of every feature go to")
     features: Mapping[str, FeatureConfig] = table(dict, "what your application does, by name")
     tiers: Mapping[str, TierConfig] = table(dict, "what callers may do, by tier")
     budgets: tuple[BudgetConfig, ...] = table(tuple, "what calls may cost")
     alerts: AlertsConfig = table(AlertsConfig, "who is told of what")
+    dashboard: DashboardConfig = table(DashboardConfig, "who may see the web pages")
+    metrics: MetricsConfig = table(MetricsConfig, "what Prometheus may scrape")
+    traces: TracesConfig = table(TracesConfig, "what a collector of OpenTelemetry gets")
     prompts: PromptsConfig = table(PromptsConfig, "the registry of prompts")
     replay: ReplayConfig = table(ReplayConfig, "answers that are given again")
     pacing: PacingConfig = table(PacingConfig, "the upstreams' own limits")
@@ -321,8 +342,10 @@ class Config(Section):
                 raise BadValue(
                     "Config", "budgets", f"has two called {shown(title)}", "Give one of them a `name` of its own."
                 )
+        check_budgets("routes", self.routes, titles)
         for name, feature in self.features.items():
             self._check_fallback(name, feature)
+            check_budgets(f"features.{name}.routes", feature.routes, titles)
 
     def _check_routing(self) -> None:
         own = self.routing

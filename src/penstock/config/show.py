@@ -72,7 +72,8 @@ def _value(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{_key(name)} = {_value(below)}' for name, below in value.items())} }}"
+        given = {name: below for name, below in value.items() if below is not None}
+        return f"{{ {', '.join(f'{_key(name)} = {_value(below)}' for name, below in given.items())} }}"
     return _string(value) if isinstance(value, str) else json.dumps(value)
 
 

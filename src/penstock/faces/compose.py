@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from ..call import Target, Timeouts
 from ..config.faults import is_candidate
 from ..config.load import Loaded
 from ..config.schema import Config, UpstreamConfig
+from ..config.secrets import Secrets
 from ..errors import ConfigError
 from ..layers.per_call.routing import Routes
+from ..observe.scrubbing import scrubbed
 from ..ports import Answers, Circuits, Clock, Ledger, Quotas, RetryBudget
+from ..ports.blocking import SystemChance
 from ..ports.money import Budgets
+from ..prompts import open_prompts
 from ..secret import Secret
 from ..spending.budget import Budget
+from ..stores.bodies import BodyStore
 from ..stores.budgets import SqliteBudgets
 from ..stores.memory import (
     MemoryAnswers,
@@ -26,13 +32,18 @@ from ..stores.memory import (
     MemoryRetryBudget,
 )
 from ..stores.paces import Paces
+from ..stores.salt import salt
 from ..stores.schema import connect
 from ..stores.shared import SharedDatabase, SqliteAnswers, SqliteCircuits, SqliteQuotas
 from ..stores.sqlite import SqliteLedger
 from ..wire.envelopes import KINDS, Envelope, Unusable, envelope
 from ..wire.prices import PriceBook, usd
 
+if TYPE_CHECKING:
+    from ..observe.log import CallLog
+
 _DAY_US = 86_400_000_000
+_SALT_BYTES = 32
 
 _log = logging.getLogger("penstock.budgets")
 
@@ -52,7 +63,55 @@ def ledger(config: Config, clock: Clock) -> Ledger:
     """Where calls are recorded."""
     if config.stores.ledger == "memory":
         return MemoryLedger()
-    return SqliteLedger(config.data, clock, sync=config.records.sync, keep_days=config.records.keep_days)
+    own = config.records
+    made = SqliteLedger(
+        config.data,
+        clock,
+        sync=own.sync,
+        keep_days=own.keep_days,
+        sums_keep_days=max(own.sums_keep_days, own.keep_days),
+    )
+    if config.log.calls is not None:
+        made.watchers.append(call_log(config, config.log.calls).write)
+    return made
+
+
+def call_log(config: Config, place: str) -> CallLog:
+    """The log of calls. Raises ConfigError."""
+    try:
+        from ..observe.log import CallLog
+    except ImportError:
+        raise ConfigError(
+            "[log] has `calls`, and structlog is not installed.",
+            code="extra_missing",
+            fix="Run `pip install 'penstock[logs]'`, or leave `calls` out.",
+        ) from None
+    where = place if place == "stderr" else config.data / place.removeprefix("file:")
+    return CallLog(where, config.log.calls_mb_max << 20)
+
+
+def telemetry(config: Config, secrets: Secrets, ledger: Ledger) -> Callable[[], None]:
+    """Let a collector have traces and metrics, where the config names one; what ends that. Raises ConfigError."""
+    own = config.traces
+    if own.endpoint is None or not isinstance(ledger, SqliteLedger):
+        return _nothing
+    try:
+        from ..observe.otlp import telemetry
+    except ImportError:
+        raise ConfigError(
+            "[traces] has an `endpoint`, and the OpenTelemetry SDK is not installed.",
+            code="extra_missing",
+            fix="Run `pip install 'penstock[otel]'`, or leave it out.",
+        ) from None
+    said = secrets.resolve(own.headers).reveal() if own.headers is not None else ""
+    fields = [entry.partition("=") for entry in said.split(",") if entry.strip()]
+    made = telemetry(own, config.environment, {name.strip(): value.strip() for name, _, value in fields})
+    ledger.watchers.extend(made.watchers)
+    return made.close
+
+
+def _nothing() -> None:
+    """What ends where nothing has begun."""
 
 
 def retry_budget(config: Config) -> RetryBudget:
@@ -68,6 +127,8 @@ class Shared(TypedDict):
     circuits: Circuits
     answers: Answers
     paces: Paces
+    salt: bytes
+    bodies: BodyStore | None
 
 
 def shared(config: Config, clock: Clock) -> Shared:
@@ -79,6 +140,7 @@ def shared(config: Config, clock: Clock) -> Shared:
         ramp_percent=own.ramp_per_minute_percent,
         queue_max=own.queue_max,
     )
+    made = SystemChance().token(_SALT_BYTES).encode()
     if "memory" in (config.stores.counters, config.stores.ledger):
         return {
             "quotas": MemoryQuotas(clock),
@@ -86,6 +148,8 @@ def shared(config: Config, clock: Clock) -> Shared:
             "circuits": MemoryCircuits(),
             "answers": MemoryAnswers(),
             "paces": paces,
+            "salt": made if config.stores.ledger == "memory" else salt(config.data, made),
+            "bodies": None,
         }
     held = SharedDatabase(config.data)
     return {
@@ -94,7 +158,17 @@ def shared(config: Config, clock: Clock) -> Shared:
         "circuits": SqliteCircuits(held, clock),
         "answers": SqliteAnswers(held),
         "paces": paces,
+        "salt": salt(config.data, made),
+        "bodies": _bodies(config, clock),
     }
+
+
+def _bodies(config: Config, clock: Clock) -> BodyStore | None:
+    own = config.records.bodies
+    is_wanted = own.errors or own.percent or any(one.bodies_percent for one in config.features.values())
+    if not is_wanted:
+        return None
+    return BodyStore(config.data, clock, scrubbed, keep_days=own.keep_days, bytes_max=own.mb_max << 20)
 
 
 def begin_budgets(config: Config, ledger: Ledger, budgets: Budgets, clock: Clock) -> None:
@@ -158,7 +232,16 @@ def routes(loaded: Loaded, *, no_key: Secret | None, is_client: bool = False) ->
         for name, upstream in config.upstreams.items()
         if upstream.admin_key is not None and not is_client
     }
-    return Routes(targets, {file: _text(loaded, file) for file in files}, admins)
+    has_prompts = any(feature.prompt is not None for feature in config.features.values())
+    prompts = open_prompts(loaded) if has_prompts else None
+    schemas = {feature.form.schema for feature in config.features.values() if feature.form.schema is not None}
+    return Routes(
+        targets,
+        {file: _text(loaded, file, "text", "a fallback") for file in files},
+        admins,
+        prompts,
+        {file: _text(loaded, file, "schema", "a form").encode() for file in schemas},
+    )
 
 
 def _envelope(name: str, upstream: UpstreamConfig, key: Secret | None) -> Envelope | None:
@@ -179,13 +262,14 @@ def _envelope(name: str, upstream: UpstreamConfig, key: Secret | None) -> Envelo
     return made
 
 
-def _text(loaded: Loaded, file: str) -> str:
+def _text(loaded: Loaded, file: str, kind: str, namer: str) -> str:
+    """A file that the config names: a `text` or a `schema`. Raises ConfigError."""
     folder = loaded.file.parent if loaded.file is not None else Path.cwd()
     try:
         return (folder / file).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"The text {folder / file}, which a fallback names, cannot be read: {error}.",
+            f"The {kind} {folder / file}, which {namer} names, cannot be read: {error}.",
             code="text_unreadable",
             fix="Write it there in UTF-8, or correct the path, which begins at the config file's folder.",
         ) from None

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
-from .finding import Span
+from .finding import Span, run_from
 
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#: What credentials are made of as far as they are matched; those with a banner, of more.
+_WRITTEN = _LETTERS + _LETTERS.lower() + "0123456789_.-"
+_BANNER = _LETTERS + " -"
 _TOKEN = re.compile(r"[A-Za-z0-9_+/=.-]*+")
 #: Lines end as they are, or as a JSON string within the text has them.
 _ARMOUR = re.compile(r"[A-Za-z0-9+/=\r\n\\]*+")
@@ -21,7 +25,7 @@ _MARKS = (
     _mark("sk-", r"[A-Za-z0-9_-]{20}"),
     _mark("sk_live_", r"[A-Za-z0-9]{16}"),
     _mark("rk_live_", r"[A-Za-z0-9]{16}"),
-    _mark("pk_", r"[A-Za-z0-9]{24}"),
+    _mark("pk_", r"(?:(?:dev|staging|prod)_[A-Za-z0-9_-]{40}|[A-Za-z0-9]{24})"),  # Penstock's own, and others'
     _mark("AKIA", r"[A-Z0-9]{16}(?![A-Za-z0-9])"),
     _mark("ASIA", r"[A-Z0-9]{16}(?![A-Za-z0-9])"),
     _mark("ghp_", r"[A-Za-z0-9]{30}"),
@@ -47,6 +51,17 @@ class Credential:
 
     def __init__(self, mark: str, pattern: re.Pattern[str], run: re.Pattern[str]) -> None:
         self._mark, self._pattern, self._run = mark, pattern, run
+        self._written = _BANNER if " " in mark else _WRITTEN
+
+    def open_from(self, text: str, at: int) -> int:
+        mark, end = self._mark, len(text)
+        place = text.find(mark[0], run_from(text, at, self._written))
+        while place >= 0:
+            is_alone = place == 0 or not (text[place - 1].isascii() and text[place - 1].isalnum())
+            if is_alone and mark.startswith(text[place : place + len(mark)]):
+                return place
+            place = text.find(mark[0], place + 1)
+        return end
 
     def search(self, text: str, at: int) -> Span | None:
         place = text.find(self._mark, at)

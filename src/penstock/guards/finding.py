@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+#: What looks through longer texts does so in pieces of so many characters, between which others may have a turn.
+PIECE = 8192
 #: How many characters before a place a detector may look at, to see that nothing longer begins there.
 CONTEXT = 2
 
@@ -32,6 +34,13 @@ class Detector(Protocol):
 
     def search(self, text: str, at: int) -> Span | None:
         """The first thing that begins at `at` or later."""
+        ...
+
+    def open_from(self, text: str, at: int) -> int:
+        """The first place from `at` on of which more text may decide whether something begins there.
+
+        The end of the text where there is none; `at` is no more than `reach` before that.
+        """
         ...
 
 
@@ -62,3 +71,30 @@ class Finder:
                 if later is not None:
                     left.append((later.start, order, later))
             waiting = left
+
+    def pieces(self, text: str) -> Iterator[list[Span]]:
+        """What is found in the text, for one piece of it after the other."""
+        at, size = 0, max(PIECE, self.reach)
+        for sure in range(size, len(text) + size, size):
+            before, found = max(0, at - CONTEXT), []
+            piece = text[before : sure + self.reach]
+            for span in self.spans(piece, at - before):
+                if before + span.start >= sure:
+                    break
+                at = before + span.end
+                if span.run is not None and at == before + len(piece):
+                    rest = span.run.match(text, at)
+                    at = rest.end() if rest is not None else at
+                found.append(span._replace(start=before + span.start, end=at))
+            at = max(at, sure)
+            yield found
+
+    def open_from(self, text: str, at: int) -> int:
+        """The first place from `at` on of which more text may decide whether something begins there, and what."""
+        end = len(text)
+        return min([one.open_from(text, max(at, end - one.reach)) for one in self._detectors], default=end)
+
+
+def run_from(text: str, at: int, characters: str) -> int:
+    """Where the characters of one set begin that the text ends in, `at` at the earliest."""
+    return at + len(text[at:].rstrip(characters))

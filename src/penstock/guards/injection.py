@@ -12,10 +12,14 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from .finding import PIECE
+
 _AHEAD, _BACK = 200, 170
+#: No sign is longer.
+_WIDTH_MAX = 1000
 _GAP = r"[^a-z0-9<]{1,4}"
 #: Characters that are not seen: spaces of no width, joiners, marks of direction, soft hyphens.
-_UNSEEN = dict.fromkeys([0xAD, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF])
+_UNSEEN = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+")
 _TAGS = re.compile("[\U000e0020-\U000e007e]{8,}")
 
 
@@ -148,6 +152,13 @@ def signs(text: str, *, is_users: bool, is_allowed: Callable[[str], bool] | None
 
     Words that are allowed are none.
     """
+    return (found for found in steps(text, is_users=is_users, is_allowed=is_allowed) if found is not None)
+
+
+def steps(
+    text: str, *, is_users: bool, is_allowed: Callable[[str], bool] | None = None
+) -> Iterator[tuple[str, str] | None]:
+    """The same, with None in between where some of the work is done."""
     if not text.isascii():
         tags = _TAGS.search(text)
         if tags is not None and not (is_allowed is not None and is_allowed(tags[0])):
@@ -159,7 +170,9 @@ def signs(text: str, *, is_users: bool, is_allowed: Callable[[str], bool] | None
     for sign in _SIGNS:
         if sign.name in seen or (is_users and not sign.is_of_users_too):
             continue
-        for start, end in regions(text, sign.anchors, places):
+        for start, end in _pieces(regions(text, sign.anchors, places)):
+            if end - start > PIECE:
+                yield None
             match = sign.pattern.search(text, start, end)
             while match is not None and is_allowed is not None and is_allowed(match[0]):
                 match = sign.pattern.search(text, match.end(), end)
@@ -167,6 +180,15 @@ def signs(text: str, *, is_users: bool, is_allowed: Callable[[str], bool] | None
                 seen.add(sign.name)
                 yield sign.name, match[0]
                 break
+        if len(text) > PIECE:
+            yield None
+
+
+def _pieces(parts: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The parts of a text, long ones in pieces that overlap by as much as a sign may have."""
+    for start, end in parts:
+        for at in range(start, end, PIECE):
+            yield at, min(end, at + PIECE + _WIDTH_MAX)
 
 
 def regions(text: str, anchors: tuple[str, ...], places: dict[str, list[int]]) -> list[tuple[int, int]]:
@@ -201,5 +223,6 @@ def _places(text: str, anchor: str) -> list[int]:
 
 def _plain(text: str) -> str:
     """A text as it is read: compatible spellings as usual ones, the unseen left out, tags as their ASCII."""
-    shown = _TAGS.sub(lambda tags: "".join(chr(ord(char) - 0xE0000) for char in tags[0]), text).translate(_UNSEEN)
+    shown = _TAGS.sub(lambda tags: "".join(chr(ord(char) - 0xE0000) for char in tags[0]), text)
+    shown = _UNSEEN.sub("", shown)
     return shown if unicodedata.is_normalized("NFKC", shown) else unicodedata.normalize("NFKC", shown)

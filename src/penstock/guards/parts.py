@@ -33,16 +33,29 @@ class Part(NamedTuple):
     text: str
     is_fixed: bool
 
+    @property
+    def turn(self) -> Path:
+        """The way to the turn it stands in."""
+        return self.path[: self.path.index("content")]
 
-def parts(turns: object) -> Iterator[Part]:
+
+def parts(turns: object, at: Path = ()) -> Iterator[Part]:
     """The texts of users' turns and the results of the API's own tools; none of what the model wrote or thought.
 
-    What is not of the shape the API takes is passed over: it will be refused there.
+    `at` is the way to the turns. What is not of the shape the API takes is passed over: it will be refused there.
     """
     for place, turn in enumerate(turns if isinstance(turns, list) else ()):
         if isinstance(turn, dict) and turn.get("role") in ("user", "assistant"):
             is_fixed = turn["role"] == "assistant"
-            yield from _content(turn.get("content"), (place, "content"), USER, is_fixed)
+            yield from _content(turn.get("content"), (*at, place, "content"), USER, is_fixed)
+
+
+def parts_of_items(items: object) -> Iterator[Part]:
+    """The same of all the requests of a batch, which are calls of their own."""
+    for place, item in enumerate(items if isinstance(items, list) else ()):
+        params = item.get("params") if isinstance(item, dict) else None
+        if isinstance(params, dict):
+            yield from parts(params.get("messages"), (place, "params", "messages"))
 
 
 def _content(content: object, path: Path, source: str, is_fixed: bool) -> Iterator[Part]:
@@ -93,11 +106,14 @@ def edited(value: bytes, edits: Mapping[Path, Sequence[Span]]) -> bytes:
     return level.text
 
 
-def rewritten(written: bytes, spans: Sequence[Span]) -> bytes:
+def written(inner: str) -> Sequence[str]:
+    """What stands between the quotes of a JSON string, a piece for each character that it says."""
+    return inner if "\\" not in inner else _WRITTEN.findall(inner)
+
+
+def rewritten(literal: bytes, spans: Sequence[Span]) -> bytes:
     """A JSON string, as it was written, with these spans of what it says replaced by the names of their kinds."""
-    inner = written[1:-1].decode()
-    pieces: Sequence[str] = inner if "\\" not in inner else _WRITTEN.findall(inner)
-    out, at = ['"'], 0
+    pieces, out, at = written(literal[1:-1].decode()), ['"'], 0
     for span in spans:
         out += ["".join(pieces[at : span.start]), replaced(span)]
         at = span.end
@@ -110,7 +126,7 @@ def replaced(span: Span) -> str:
 
 
 def read_turns(messages: bytes | msgspec.Raw) -> object:
-    """The turns, decoded. Raises msgspec.DecodeError."""
+    """The turns, or the requests of a batch, decoded. Raises msgspec.DecodeError."""
     try:
         return msgspec.json.decode(messages) if messages else []
     except (RecursionError, UnicodeDecodeError) as error:

@@ -7,21 +7,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .finding import Span
+from .width import width
 
 
 class Patterns:
     """Several expressions as one. Raises ImportError without RE2, ValueError for what is none of its expressions.
 
-    In a stream a match is seen whole up to `reach` characters; a longer one is not sure to be found.
+    `widths` are the most characters a match of each can have, in their order (see `width`).
     """
 
-    __slots__ = ("_kind", "_pattern", "reach")
+    __slots__ = ("_kind", "_pattern", "reach", "widths")
 
-    def __init__(self, patterns: Sequence[str], kind: str = "denied", *, reach: int = 256) -> None:
+    def __init__(self, patterns: Sequence[str], kind: str = "denied") -> None:
         engine: Any = importlib.import_module("re2")
         options = engine.Options()
         options.log_errors = False
-        self._kind, self.reach = kind, reach
+        self._kind = kind
         for pattern in patterns:
             try:
                 alone = engine.compile(pattern, options)
@@ -30,10 +31,15 @@ class Patterns:
             if alone.search("") is not None:
                 raise ValueError(pattern)
         self._pattern = engine.compile("|".join(f"(?:{pattern})" for pattern in patterns), options)
+        self.widths = tuple(map(width, patterns))
+        self.reach = max(self.widths) + 1  # for the end of a word, or of the text, one character is looked at
 
     def search(self, text: str, at: int) -> Span | None:
         match = self._pattern.search(text, at)
         return None if match is None else Span(self._kind, match.start(), match.end())
+
+    def open_from(self, text: str, at: int) -> int:
+        return at
 
     def all(self, text: str) -> Iterator[str]:
         """What matches in a whole text, from left to right."""

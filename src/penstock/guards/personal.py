@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from . import checksums
-from .finding import Span
+from .finding import Span, run_from
 
 _SEPARATORS = str.maketrans("", "", " .-()/")
 
@@ -28,6 +28,16 @@ _LETTERED = re.compile(r"[A-Z](?<![0-9A-Za-z_].)(?=[A-Z0-9]{1,6}[ -]?[0-9])[A-Z0
 _COLON = re.compile(r":(?=[0-9a-fA-F:])")
 _HEX = frozenset("0123456789abcdefABCDEF")
 _NOT_WITHIN = r"(?![0-9A-Za-z_])(?![.-][0-9])"
+
+# The same for texts that may go on: where something may begin, as far as that can be seen, and what it is made of.
+# It is decided once the text has gone on for three characters that are none of it: a letter at its end, and the two
+# that `_NOT_WITHIN` looks at.
+_WORD = "".join(sorted(_LOCAL)) + "@:"
+_NUMBER_BEGUN = re.compile(r"[0-9+(](?<![0-9A-Za-z_.+].)(?=[0-9 .()/-]{5}|[0-9 .()/-]{0,4}\Z)", re.DOTALL)
+_NUMBER_RUN = re.compile(r"[0-9+() ./x-]*+")
+_LETTERED_BEGUN = re.compile(r"[A-Z](?<![0-9A-Za-z_].)(?=\Z|[A-Z0-9]{1,6}(?:[ -]?[0-9]|[ -]?\Z))", re.DOTALL)
+_LETTERED_RUN = re.compile(r"[A-Z0-9 -]*+")
+_BEHIND = 3
 
 
 class _Form(NamedTuple):
@@ -122,6 +132,9 @@ class Emails:
             place = text.find("@", place + 1)
         return None
 
+    def open_from(self, text: str, at: int) -> int:
+        return run_from(text, at, _WORD)
+
 
 class Numbers:
     """Finds what begins with a digit, a plus or a bracket: numbers of cards, telephones, identities, addresses."""
@@ -133,6 +146,9 @@ class Numbers:
 
     def search(self, text: str, at: int) -> Span | None:
         return _first(_NUMBER, self._forms, text, at)
+
+    def open_from(self, text: str, at: int) -> int:
+        return _begun(_NUMBER_BEGUN, _NUMBER_RUN, text, at)
 
 
 class Lettered:
@@ -156,6 +172,9 @@ class Lettered:
                 return span
             start = _LETTERED.search(text, place + 1)
         return None
+
+    def open_from(self, text: str, at: int) -> int:
+        return _begun(_LETTERED_BEGUN, _LETTERED_RUN, text, at)
 
     @staticmethod
     def _iban(text: str, at: int) -> int:
@@ -189,6 +208,9 @@ class Colons:
             colon = _COLON.search(text, place + 1)
         return None
 
+    def open_from(self, text: str, at: int) -> int:
+        return run_from(text, at, _WORD)
+
 
 def _first(begins: re.Pattern[str], forms: tuple[_Form, ...], text: str, at: int) -> Span | None:
     start = begins.search(text, at)
@@ -198,6 +220,17 @@ def _first(begins: re.Pattern[str], forms: tuple[_Form, ...], text: str, at: int
             return span
         start = begins.search(text, start.start() + 1)
     return None
+
+
+def _begun(begins: re.Pattern[str], run: re.Pattern[str], text: str, at: int) -> int:
+    """The first place where something may have begun that has not been followed by enough else."""
+    start, end = begins.search(text, at), len(text)
+    while start is not None:
+        made = run.match(text, start.start())
+        if made is None or end < made.end() + _BEHIND:
+            return start.start()
+        start = begins.search(text, start.start() + 1)
+    return end
 
 
 def _at(forms: tuple[_Form, ...], text: str, at: int) -> Span | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..config.guards import InputConfig
 from . import injection
 from .credentials import credentials
-from .finding import Detector, Finder, Span
+from .finding import PIECE, Detector, Finder, Span
+from .names import KINDS, Names
 from .parts import USER, Part, Path
 from .patterns import Patterns
 from .personal import Colons, Emails, Lettered, Numbers
@@ -16,16 +18,23 @@ from .personal import Colons, Emails, Lettered, Numbers
 
 def personal(kinds: tuple[str, ...]) -> Finder:
     """A finder of personal data and credentials of these kinds: email phone iban card ip national_id secret."""
-    detectors: list[Detector] = [*credentials()] if "secret" in kinds else []
+    return Finder(detectors(kinds))
+
+
+def detectors(kinds: tuple[str, ...], model: str = "") -> list[Detector]:
+    """What finds these kinds, each detector some of them; `model` is for person and place. Raises ConfigError."""
+    found: list[Detector] = [*credentials()] if "secret" in kinds else []
     if "email" in kinds:
-        detectors.append(Emails())
+        found.append(Emails())
     if {"iban", "national_id"} & set(kinds):
-        detectors.append(Lettered(kinds))
+        found.append(Lettered(kinds))
     if {"ip", "national_id", "card", "phone"} & set(kinds):
-        detectors.append(Numbers(kinds))
+        found.append(Numbers(kinds))
     if "ip" in kinds:
-        detectors.append(Colons())
-    return Finder(detectors)
+        found.append(Colons())
+    if KINDS & set(kinds):
+        found.append(Names(kinds, model))
+    return found
 
 
 @dataclass(slots=True)
@@ -49,7 +58,7 @@ class Screen:
 
     def __init__(self, config: InputConfig) -> None:
         self.config = config
-        self._personal = personal(config.pii_kinds) if config.pii != "off" else None
+        self._personal = Finder(detectors(config.pii_kinds, config.pii_model)) if config.pii != "off" else None
         self._denied = Patterns(config.deny) if config.deny else None
         self._allowed = Patterns(config.allow) if config.allow else None
         self.guards = tuple(
@@ -63,29 +72,41 @@ class Screen:
             if is_on
         )
 
-    def look(self, parts: list[Part]) -> Looked:
+    def look(self, parts: Iterable[Part]) -> Looked:
         """Look through the texts of one call. Time is by their length, whatever they hold."""
         looked = Looked()
-        lengths: Counter[str | int] = Counter()
+        for _ in self.steps(parts, looked):
+            continue
+        return looked
+
+    def steps(self, parts: Iterable[Part], looked: Looked) -> Iterator[None]:
+        """The same in steps of some milliseconds at most; what they find is noted in `looked`."""
+        lengths: Counter[Path] = Counter()
         for part in parts:
             looked.characters += len(part.text)
             if part.source == USER:
-                lengths[part.path[0]] += len(part.text)
+                lengths[part.turn] += len(part.text)
+                looked.longest = max(looked.longest, lengths[part.turn])
             if self.config.injection != "off" and part.source in self.config.untrusted:
-                found = injection.signs(part.text, is_users=part.source == USER, is_allowed=self._is_allowed)
-                looked.signs.update(name for name, _ in found)
+                is_users = part.source == USER
+                for sign in injection.steps(part.text, is_users=is_users, is_allowed=self._is_allowed):
+                    if sign is None:
+                        yield
+                    else:
+                        looked.signs[sign[0]] += 1
             if not part.is_fixed:
-                self._look_for_matches(part, looked)
-        looked.longest = max(lengths.values(), default=0)
-        return looked
+                yield from self._look_for_matches(part, looked)
 
-    def _look_for_matches(self, part: Part, looked: Looked) -> None:
+    def _look_for_matches(self, part: Part, looked: Looked) -> Iterator[None]:
         text = part.text
         if self._personal is not None:
-            spans = [one for one in self._personal.spans(text) if not self._is_allowed(text[one.start : one.end])]
-            looked.personal.update(span.kind for span in spans)
-            if spans:
-                looked.edits[part.path] = spans
+            for piece in self._personal.pieces(text):
+                spans = [one for one in piece if not self._is_allowed(text[one.start : one.end])]
+                if spans:
+                    looked.personal.update(span.kind for span in spans)
+                    looked.edits.setdefault(part.path, []).extend(spans)
+                if len(text) > PIECE:
+                    yield
         if self._denied is not None:
             looked.denied += sum(not self._is_allowed(words) for words in self._denied.all(text))
 

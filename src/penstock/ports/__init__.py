@@ -147,7 +147,7 @@ class Race(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Tasks(Protocol):
-    """Two things at once, for hedging."""
+    """Two things at once: for hedging, and for what nobody waits for."""
 
     async def first(self, one: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[T]], race: Race[T]) -> T:
         """What `one` comes to, or where that is not good, or not there in time, the first good one of both.
@@ -155,6 +155,10 @@ class Tasks(Protocol):
         `other` is begun only where `one` is not there in time. Where neither is good, it is that of `one`. The one that
         loses is cancelled where it has not come yet, or else lost. Cancelling this gives both up.
         """
+        ...
+
+    def beside(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin this beside the call, which does not wait for it and does not hear how it ended."""
         ...
 
 
@@ -216,6 +220,22 @@ class Turn(msgspec.Struct):
     tells: bool = True
 
 
+class Pace(msgspec.Struct, frozen=True):
+    """How one group of models stands at an upstream and key, `target`: for people to see.
+
+    `limits` per minute and what is left of them now, by kind. `under_way` are the calls to the target as a whole, of at
+    most `concurrency_max` (0: no limit), `waiting` those of the group. For `closed_s` seconds nothing is sent.
+    """
+
+    target: str
+    group: str
+    limits: Mapping[str, tuple[float, float]]
+    waiting: int
+    under_way: int
+    concurrency_max: int
+    closed_s: float
+
+
 class Paces(Protocol):
     """The upstreams' own limits as this process knows them. No method waits; all times are seconds."""
 
@@ -249,6 +269,10 @@ class Paces(Protocol):
 
     def limit(self, target: str, *, concurrency_max: int) -> None:
         """Let no more calls be under way at a target; 0 for no limit."""
+        ...
+
+    def standing(self) -> list[Pace]:
+        """How every target and group that was called stands now."""
         ...
 
 
@@ -335,9 +359,26 @@ class Answers(Protocol):
         ...
 
 
+class Exchange(msgspec.Struct, frozen=True):
+    """A request and its answer as the caller sent and got them, to be kept; neither is scrubbed yet."""
+
+    call_id: str
+    began_at_us: int
+    request: bytes
+    answer: bytes
+    is_stream: bool = False
+
+
+class Bodies(Protocol):
+    def keep(self, exchange: Exchange) -> None:
+        """Keep it, in a while. Never waits, never raises: what cannot be kept is not."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Built once, by a face."""
+    """Built once, by a face. `salt` goes into every hash of a prompt that is written down, so that none can be guessed;
+    nothing that lasts is written where it is empty."""
 
     clock: Clock
     chance: Chance
@@ -352,3 +393,5 @@ class Ports:
     paces: Paces
     status: Status
     tasks: Tasks
+    salt: bytes = b""
+    bodies: Bodies | None = None

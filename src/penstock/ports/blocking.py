@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import os
 import random
@@ -15,6 +16,9 @@ from ..drive import run
 from . import Race
 
 T = TypeVar("T")
+
+#: How long a program that ends waits for what was begun beside its calls, in seconds.
+GRACE_S = 5.0
 
 
 class BlockingClock:
@@ -49,7 +53,31 @@ class SystemChance:
 
 
 class ThreadTasks:
-    """Two threads. One that loses cannot be cancelled: it is given up once it has come, or failed."""
+    """Threads. One that loses cannot be cancelled: it is given up once it has come, or failed."""
+
+    def __init__(self) -> None:
+        self._beside: set[threading.Thread] = set()
+
+    def beside(self, work: Callable[[], Awaitable[None]]) -> None:
+        def worked() -> None:
+            try:
+                run(_awaited(work))
+            finally:
+                self._beside.discard(threading.current_thread())
+
+        if not self._beside:  # the first of them: by now all that it needs is there, and closes after this
+            atexit.unregister(self.drain)
+            atexit.register(self.drain)
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(worked,), daemon=True)
+        self._beside.add(thread)
+        thread.start()
+
+    def drain(self, within_s: float = GRACE_S) -> None:
+        """Wait for what was begun beside calls, so long at most. What has not ended by then ends with the process."""
+        ends = time.monotonic() + within_s
+        for thread in tuple(self._beside):
+            thread.join(max(0.0, ends - time.monotonic()))
 
     async def first(self, one: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[T]], race: Race[T]) -> T:
         return _Runners(race).run(one, other)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from . import Race
-from .blocking import BlockingClock
+from .blocking import GRACE_S, BlockingClock
 
 T = TypeVar("T")
 
@@ -20,7 +20,28 @@ class LoopClock(BlockingClock):
 
 
 class LoopTasks:
-    """Two tasks of the loop."""
+    """Tasks of the loop."""
+
+    def __init__(self) -> None:
+        self._beside: set[asyncio.Future[None]] = set()  # the loop itself keeps no task alive
+
+    def beside(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.ensure_future(work())
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    async def drained(self, within_s: float = GRACE_S) -> int:
+        """Wait for what was begun beside calls on this loop, so long at most; how many had to be cancelled then."""
+        loop = asyncio.get_running_loop()
+        own = [task for task in self._beside if task.get_loop() is loop]
+        if not own:
+            return 0
+        _, late = await asyncio.wait(own, timeout=max(0.0, within_s))
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+        return len(late)
 
     async def first(self, one: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[T]], race: Race[T]) -> T:
         began = [asyncio.ensure_future(one())]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from ..drive import run
 from ..errors import UpstreamFailed
 from . import Clock, Incoming, Outgoing, Race
 
@@ -127,6 +128,14 @@ class SimulatedTasks:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+
+    def beside(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Where the clock is no world, it is done at once: nothing parks there."""
+        world = self._clock
+        if type(world) is World:
+            world.spawn(_awaited(work))
+        else:
+            run(_awaited(work))
 
     async def first(self, one: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[T]], race: Race[T]) -> T:
         world = self._clock

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ..config.load import Loaded
+from ..config.prompts import PromptsConfig
 from ..errors import ConfigError
 from .lock import LOCK_NAME, Lock, Released, lock_text, moved
 from .registry import LATEST, Prompts, registry
@@ -18,8 +19,12 @@ def folder_of(loaded: Loaded) -> Path:
 
 def open_prompts(loaded: Loaded) -> Prompts:
     """The prompts of a config, read once. A folder that is not there holds none. Raises ConfigError."""
-    shares = {name: one.shares for name, one in loaded.config.prompts.named.items() if one.split}
-    folder = folder_of(loaded)
+    return read_prompts(loaded.config.prompts, folder_of(loaded))
+
+
+def read_prompts(config: PromptsConfig, folder: Path) -> Prompts:
+    """The prompts of a folder, as `open_prompts`. Raises ConfigError."""
+    shares = {name: one.shares for name, one in config.named.items() if one.split}
     return registry(_texts(folder), shares, f"{folder}{os.sep}")
 
 

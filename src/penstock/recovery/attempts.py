@@ -11,10 +11,12 @@ from ..layer import Next
 from ..ports import Ports, Race
 from ..reply import Reply
 from ..wire import remedies
-from ..wire.remedies import BUSY, REFUSAL, Remedy
+from ..wire.remedies import BUSY, INVALID, REFUSAL, Remedy
 
 #: What is held back.
 _HELD = ("messages", "count_tokens")
+#: How the layer that judges answers says that one is not of its form.
+_IS_INVALID = (b"x-penstock-outcome", b"invalid")
 
 
 class Hedged(Fact, frozen=True):
@@ -47,7 +49,8 @@ async def lost(call: Call, tried: Tried) -> None:
     if reply.status < 400 and answer.usage is not None and not answer.is_early_refusal:
         asked = call.request.model if call.request is not None else None
         usage = reply.reading.estimated_usage() or answer.usage
-        call.trail.append(Spent(msgspec.structs.replace(usage), answer.model or asked or ""))
+        spent = Spent(msgspec.structs.replace(usage), answer.model or asked or "", is_exact=answer.is_whole)
+        call.trail.append(spent)
     await reply.aclose()
 
 
@@ -93,6 +96,9 @@ class Attempts:
                 left_s = ends - self._ports.clock.now()
                 if left_s <= 0 or not await reply.look(left_s):
                     break
+        policy = call.plan.policy if call.plan is not None else None
+        if policy is not None and policy.hops_on_invalid and _IS_INVALID in reply.headers:
+            return Tried(reply, None, INVALID)
         if answer.has_content and answer.is_stream:
             return Tried(reply)
         if answer.error_type is not None:
@@ -102,7 +108,7 @@ class Attempts:
         is_known = not answer.is_stream or answer.usage is not None or not reply.has_ahead
         if is_known and reply.is_all_ahead and not answer.is_whole:
             raise UpstreamFailed("The answer ended before it was complete.", code="cut", fix="Retry the call.")
-        is_declined = answer.stop_reason == "refusal" and call.plan is not None and call.plan.policy.hops_on_refusal
+        is_declined = answer.stop_reason == "refusal" and policy is not None and policy.hops_on_refusal
         return Tried(reply, None, REFUSAL) if is_declined else Tried(reply)
 
     async def _judged(self, reply: Reply) -> Tried:

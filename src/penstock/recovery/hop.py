@@ -33,14 +33,23 @@ def fitted(call: Call, place: int) -> Call:
     if call.endpoint.name not in _MOVABLE or request is None or request.model is None:
         raise ValueError("only messages and token counts can go elsewhere")
     first, candidate = plan.candidates[0].target, plan.candidates[place]
-    model = candidate.model or request.model
+    is_same_account = candidate.target.key is first.key and candidate.target.url == first.url
+    made, changes = moved(call, candidate.model or request.model, is_same_account=is_same_account)
+    call.trail.append(Hopped(f"{candidate.model or request.model} at {candidate.target.name}", changes))
+    return replace(made, plan=replace(plan, candidates=plan.candidates[place:]))
+
+
+def moved(call: Call, model: str, *, is_same_account: bool = True) -> tuple[Call, tuple[str, ...]]:
+    """The call as a model takes it, and what was changed for that. Raises ValueError with the reason."""
+    request = call.request
+    assert request is not None and request.model is not None, "the caller has seen to it"
     changed = adapted(
         call.body,
         call.fields.get(b"anthropic-beta", b""),
         call.fields.get(b"anthropic-version", b"2023-06-01").decode("latin-1"),
         from_model=request.model,
         to_model=model,
-        is_same_account=candidate.target.key is first.key and candidate.target.url == first.url,
+        is_same_account=is_same_account,
     )
     headers, fields = call.headers, call.fields
     if changed.beta is not None:
@@ -48,12 +57,11 @@ def fitted(call: Call, place: int) -> Call:
         value = ",".join(changed.beta).encode("latin-1")
         headers = (*kept, (b"anthropic-beta", value)) if value else kept
         fields = dict(headers)
-    call.trail.append(Hopped(f"{model} at {candidate.target.name}", changed.changes))
-    return replace(
+    made = replace(
         call,
-        plan=replace(plan, candidates=plan.candidates[place:]),
         body=changed.body,
         request=request if changed.body is call.body else read_request(changed.body),
         headers=headers,
         fields=fields,
     )
+    return made, changed.changes

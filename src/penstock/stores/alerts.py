@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from . import audit
 from .schema import connect, database, failing, writing
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -228,15 +229,29 @@ class AlertStore:
         query = f"SELECT {_DELIVERY} FROM deliveries WHERE alert_id = ? ORDER BY id"
         return tuple([_made(Delivery, row) for row in self._connection.execute(query, (alert_id,))])
 
-    def ack(self, alert_id: int, now_us: int) -> Alert | None:
-        """Note that somebody knows of an alert that fires, which ends its reminders; None where none has this id."""
+    def ack(self, alert_id: int, now_us: int, who: str) -> Alert | None:
+        """Note that somebody knows of an alert that fires, which ends its reminders; None where none has this id.
+
+        The first time it is noted in the audit log too, as done by `who`.
+        """
         with self._lock, failing(self._place), writing(self._connection):
-            self._connection.execute(
-                "UPDATE alerts SET acked_at_us = coalesce(acked_at_us, ?) WHERE id = ? AND cleared_at_us IS NULL",
+            changed = self._connection.execute(
+                "UPDATE alerts SET acked_at_us = ? WHERE id = ? AND acked_at_us IS NULL AND cleared_at_us IS NULL",
                 (now_us, alert_id),
-            )
+            ).rowcount
             row = self._connection.execute(f"SELECT {_ALERT} FROM alerts WHERE id = ?", (alert_id,)).fetchone()
-        return None if row is None else _made(Alert, row)
+            found = None if row is None else _made(Alert, row)
+            if changed and found is not None:
+                audit.note(
+                    self._connection,
+                    at_us=now_us,
+                    who=who,
+                    action="alert.acknowledge",
+                    subject=found.identity,
+                    before={"acked_at_us": None},
+                    after={"acked_at_us": now_us},
+                )
+        return found
 
     def note_drift(self, upstream: str, percent: float) -> None:
         """By how much of an upstream's invoice the ledger was found to differ, for the next round of alerts."""

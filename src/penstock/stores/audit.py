@@ -8,9 +8,9 @@ there without the other:
         audit.note(connection, at_us=…, who=audit.operator(), action="key.revoke", subject=key.id, after={…})
 
 Where the change is elsewhere, such as a config read again, `record` makes a transaction of its own. Actions are a noun
-and a verb: key.create, key.revoke, key.rotate, upstream_key.rotate, budgets.rebuild, config.reload. The subject is an
-id or a name to look up by. Triggers refuse to change or delete a row; whoever may write the file may drop them, so what
-must be proven is to be exported to another machine.
+and a verb: key.create, key.revoke, key.rotate, upstream_key.rotate, budgets.rebuild, config.reload, alert.acknowledge.
+The subject is an id or a name to look up by. Triggers refuse to change or delete a row; whoever may write the file may
+drop them, so what must be proven is to be exported to another machine.
 """
 
 from __future__ import annotations
@@ -121,6 +121,15 @@ def entries(
                 yield Entry(number, at_us, who, done, of, _to_state(before), _to_state(after))
     finally:
         connection.close()
+
+
+def latest(connection: sqlite3.Connection, count: int) -> list[Entry]:
+    """The last changes, newest first. Raises sqlite3.Error."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM audit ORDER BY number DESC LIMIT ?", (count,))
+    return [
+        Entry(number, at_us, who, done, of, _to_state(before), _to_state(after))
+        for number, at_us, who, done, of, before, after in rows
+    ]
 
 
 def _to_text(state: State | None) -> str | None:

@@ -81,6 +81,20 @@ class SqliteBudgets:
                 for row in connection.execute("SELECT name, spent_nano, held_nano FROM accounts")
             }
 
+    def largest(self, prefix: str, most: int) -> tuple[list[tuple[str, Balance]], int]:
+        """The accounts of a budget's period that have spent most, and how many there are in all.
+
+        `prefix` is the name that they have, or that theirs begin with. Blocks. Raises StoreFailed.
+        """
+        within = "FROM accounts WHERE name >= ?1 AND name < ?1 || ' '"
+        with self._shared.reading() as connection:
+            rows = connection.execute(
+                f"SELECT name, spent_nano, held_nano {within} ORDER BY spent_nano + held_nano DESC, name LIMIT ?2",
+                (prefix, most),
+            ).fetchall()
+            (count,) = connection.execute(f"SELECT count(*) {within}", (prefix,)).fetchone()
+        return [(name, Balance(spent, held)) for name, spent, held in rows], int(count)
+
     def _settle_late(self, connection: sqlite3.Connection) -> list[str]:
         late = list(self._late.items())
         for call_id, (nano, batch_id) in late:

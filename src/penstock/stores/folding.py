@@ -7,9 +7,10 @@ that was given up for killed.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,16 @@ from .schema import writing
 #: The columns of `calls`, in order: the fields of a record.
 COLUMNS: tuple[str, ...] = Record.__struct_fields__
 
+#: Is told of records that have become rows.
+Told = Callable[[Sequence[Record]], object]
+
 #: How much of a segment is read back at a time, and folded in one transaction.
 BLOCK_BYTES = 1 << 20
 
 #: Lines that no version could read are kept here for whoever wants to know what they were.
 UNREADABLE = "unreadable.jsonl"
+
+_log = logging.getLogger("penstock.ledger")
 
 _TOGETHER = 32
 _NAN = float("nan")
@@ -107,19 +113,26 @@ def _fold_singly(connection: sqlite3.Connection, records: Iterable[Record]) -> l
 
 
 def fold_segment(
-    connection: sqlite3.Connection, segment: Segment, taken: tuple[int, Batch | None], opened: dict[str, bytes]
+    connection: sqlite3.Connection,
+    segment: Segment,
+    taken: tuple[int, Batch | None],
+    opened: dict[str, bytes],
+    told: Told,
 ) -> None:
     """Fold what was taken of a segment, from its file where the entries are not at hand.
 
-    `opened` keeps the intents whose calls have not ended. Raises sqlite3.Error.
+    `opened` keeps the intents whose calls have not ended; `told` gets the records. Raises sqlite3.Error.
     """
     end, fresh = taken
     if fresh is not None:
         _fold_batch(connection, segment, fresh, opened)
+        told(fresh.records)
     else:
         while block := segment.read(BLOCK_BYTES, end):
-            _fold_batch(connection, segment, read_lines(block), opened)
+            batch = read_lines(block)
+            _fold_batch(connection, segment, batch, opened)
             segment.folded += len(block)
+            told(batch.records)
     segment.folded = end
 
 
@@ -140,7 +153,11 @@ def note_opened(batch: Batch, opened: dict[str, bytes]) -> None:
         opened.pop(record.call_id, None)
 
 
-def adopt(connection: sqlite3.Connection, folder: Path) -> int:
+def nobody(records: Sequence[Record]) -> None:
+    """Whoever is not to be told of records."""
+
+
+def adopt(connection: sqlite3.Connection, folder: Path, told: Told = nobody) -> int:
     """Fold the segments of dead processes and delete them; how many calls they left unfinished.
 
     Safe at any time, from any number of processes, again and again. Raises sqlite3.Error, StoreFailed.
@@ -149,8 +166,10 @@ def adopt(connection: sqlite3.Connection, folder: Path) -> int:
     for segment in orphans(folder):
         try:
             opened: dict[str, bytes] = {}
-            fold_segment(connection, segment, segment.take(), opened)
-            fold(connection, [killed(read_intent(line)) for line in opened.values()])
+            fold_segment(connection, segment, segment.take(), opened, told)
+            unended = [killed(read_intent(line)) for line in opened.values()]
+            fold(connection, unended)
+            told(unended)
             unfinished += len(opened)
             segment.delete()
         finally:
@@ -170,7 +189,20 @@ def keep_unreadable(folder: Path, lines: Sequence[bytes]) -> None:
 
 
 def trim(connection: sqlite3.Connection, before_us: int, rows: int) -> int:
-    """Delete at most `rows` calls that began before `before_us`; how many it were."""
-    oldest = "SELECT rowid FROM calls WHERE began_at_us < ? ORDER BY began_at_us LIMIT ?"
+    """Delete at most `rows` calls that began before `before_us`; how many it were.
+
+    Never the row that came last: numbers of rows would be given again, and sums go by them.
+    """
+    last = "SELECT max(rowid) FROM calls"
+    oldest = f"SELECT rowid FROM calls WHERE began_at_us < ? AND rowid <> ({last}) ORDER BY began_at_us LIMIT ?"
     with writing(connection):
         return connection.execute(f"DELETE FROM calls WHERE rowid IN ({oldest})", (before_us, rows)).rowcount
+
+
+def tell(watchers: Sequence[Told], records: Sequence[Record]) -> None:
+    """Let each that watches know of records that have become rows."""
+    for watcher in watchers if records else ():
+        try:
+            watcher(records)
+        except Exception:  # noqa: BLE001  (the rows are there; whoever watches is no reason to stop)
+            _log.exception("records could not be told to whoever watches the ledger")

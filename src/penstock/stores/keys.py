@@ -29,7 +29,7 @@ from . import audit
 from .schema import connect, database, failing, writing
 
 #: What a key may be allowed to do.
-SCOPES = frozenset({"messages", "count_tokens", "batches", "files", "models", "other", "admin"})
+SCOPES = frozenset({"messages", "count_tokens", "batches", "files", "models", "other", "view", "admin"})
 #: What it may do where nothing else is said.
 DEFAULT_SCOPES = frozenset({"messages", "count_tokens", "models"})
 

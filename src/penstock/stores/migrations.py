@@ -194,6 +194,52 @@ def m008_arms_outcomes(connection: Connection) -> None:
     connection.execute("ALTER TABLE calls ADD COLUMN outcome TEXT")
 
 
+def m009_sums(connection: Connection) -> None:
+    """Sums of calls by the hour: see `sums`. What a summed row was that changes is noted by a trigger."""
+    connection.execute("CREATE TABLE summed (rowid_summed INTEGER NOT NULL)")
+    connection.execute("INSERT INTO summed VALUES (0)")
+    for table, keys, measures in _M009_SUMS:
+        names = [f"{key} {'INTEGER' if key in _M009_NUMBERS else 'TEXT'} NOT NULL" for key in keys]
+        names += [f"{measure} INTEGER NOT NULL" for measure in measures]
+        connection.execute(f"CREATE TABLE {table} ({', '.join(names)}, PRIMARY KEY ({', '.join(keys)})) WITHOUT ROWID")
+    columns = ", ".join(_M009_COLUMNS)
+    connection.execute(f"CREATE TABLE sums_changed (row INTEGER PRIMARY KEY, {columns})")
+    old = ", ".join(f"old.{column}" for column in _M009_COLUMNS)
+    connection.execute(
+        "CREATE TRIGGER calls_changed AFTER UPDATE ON calls BEGIN "
+        f"INSERT OR IGNORE INTO sums_changed VALUES (old.rowid, {old}); END"
+    )
+
+
+_M009_NUMBERS = ("hour_us", "day_us", "step")
+_M009_TOKENS = (
+    *("input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "output_tokens"),
+    "thinking_tokens",
+)
+_M009_SUMS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    (
+        "sums",
+        ("hour_us", "environment", "feature", "segment", "key", "model", "upstream", "prompt", "arm"),
+        (
+            *("calls", "errors", "refused", "cost_nano", "unpriced", *_M009_TOKENS),
+            *("web_searches", "capped", "attempts", "wait_us"),
+        ),
+    ),
+    (
+        "sums_of_users",
+        ("day_us", "user", "feature"),
+        ("calls", "errors", "cost_nano", "input_tokens", "cache_read_tokens", "output_tokens"),
+    ),
+    ("sums_of_errors", ("hour_us", "feature", "model", "layer", "code"), ("calls",)),
+    ("sums_of_durations", ("hour_us", "feature", "model", "what", "step"), ("calls",)),
+)
+_M009_COLUMNS = (
+    *("began_at_us", "environment", "feature", "segment", "key_id", "model_served", "model_asked", "upstream"),
+    *("prompt", "arm", "ending", "endpoint", "cost_nano", *_M009_TOKENS, "web_searches", "stop_reason", "attempts"),
+    *("wait_us", "user", "error_layer", "error_code", "error_type", "total_us", "first_token_us"),
+)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_calls_keys,
     m002_held,
@@ -203,4 +249,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     m006_batches,
     m007_prompts,
     m008_arms_outcomes,
+    m009_sums,
 )

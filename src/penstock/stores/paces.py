@@ -11,7 +11,7 @@ import heapq
 import threading
 from collections.abc import Mapping
 
-from ..ports import Clock, Demand, Turn
+from ..ports import Clock, Demand, Pace, Turn
 from ..wire.limits import PRECISION, Shown
 
 #: One turn of so many goes to the background, where both lanes wait.
@@ -100,6 +100,19 @@ class Paces:
     def limit(self, target: str, *, concurrency_max: int) -> None:
         """Let no more calls be under way at a target; 0 for no limit."""
         self._places[target] = concurrency_max
+
+    def standing(self) -> list[Pace]:
+        """How every target and group that was called stands now."""
+        now, made = self._clock.now(), []
+        with self._lock:
+            for (target, group), scope in self._named.items():
+                for bucket in scope.buckets.values():
+                    bucket.refill(now)
+                limits = {kind: (bucket.limit, max(0.0, bucket.left)) for kind, bucket in scope.buckets.items()}
+                under_way, most = self._targets.get(target, 0), self._places.get(target, 0)
+                closed_s = max(0.0, scope.closed_until - now)
+                made.append(Pace(target, group, limits, scope.waiting, under_way, most, closed_s))
+        return made
 
     def enter(self, target: str, group: str, demand: Demand, known: Mapping[str, float]) -> Turn:
         """Ask for a turn. `known`: limits per minute that hold before any answer has shown them."""

@@ -25,8 +25,9 @@ LONGEST_US = 3_600_000_000
 PIECE_US = 600_000_000
 
 _PIECES_MAX = 10_000
-#: A refusal says that the caller was wrong or a limit held, unless something of ours did not work.
-_JUDGED = "NOT (ending = 'refused' AND coalesce(status, 0) < 500)"
+#: A refusal says that the caller was wrong or a limit held, unless something of ours did not work. Nobody waits for
+#: copies, and a model that is only tried out wakes nobody.
+_JUDGED = "NOT (ending = 'refused' AND coalesce(status, 0) < 500) AND NOT coalesce(arm, '') LIKE 'shadow:%'"
 _FAILED = "ending IN ('failed', 'truncated', 'killed', 'refused')"
 _ENDED = "began_at_us >= ?1 - ?3 AND began_at_us < ?2 AND began_at_us + total_us BETWEEN ?1 AND ?2"
 

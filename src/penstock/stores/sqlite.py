@@ -15,15 +15,16 @@ import sqlite3
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import StoreFailed
 from ..ports import Clock
 from ..record import Bill, Intent, Record
-from .folding import adopt, fold_segment, note_opened, trim
+from .folding import Told, adopt, fold_segment, note_opened, tell, trim
 from .journal import Batch, Extend, Segment, allocate, bill_line, intent_line, read_lines, record_line
 from .schema import Sync, connect, database, journal_folder, prepare, store_failed, unwritable
+from .sums import prune, roll
 
 #: How long the writer waits for company before it commits. Longer is cheaper, and later in reports.
 WINDOW_S = 0.05
@@ -49,7 +50,7 @@ class SqliteLedger:
     """The ledger of a data folder, for both colours: `open` and `close` never suspend.
 
     `sync="disk"` waits for the disk at every append and commit, so that entries survive a power cut too. `keep_days`
-    bounds how long rows are kept; None keeps them. `extend` gives the journal its room, but for tests of failing disks.
+    bounds how long rows are kept, `sums_keep_days` their sums; None keeps them. `extend` gives the journal its room.
     """
 
     def __init__(
@@ -59,16 +60,18 @@ class SqliteLedger:
         *,
         sync: Sync = "os",
         keep_days: int | None = 30,
+        sums_keep_days: int | None = None,
         window_s: float = WINDOW_S,
         segment_bytes: int = SEGMENT_BYTES,
         spool_lines: int = SPOOL_LINES,
         extend: Extend = allocate,
     ) -> None:
-        #: Called now and then with the database, once what dead processes left is in it. What it cannot do now it does
-        #: the next time: a StoreFailed of another store is no trouble of the ledger's.
+        #: Called now and then with the database, once what dead processes left is in it. Its StoreFailed is no trouble.
         self.tidied: Callable[[sqlite3.Connection], object] | None = None
+        #: Each is told of records that have become rows, once, in the writer's thread.
+        self.watchers: list[Told] = []
         self._data, self._clock, self._sync, self._keep_days = data, clock, sync, keep_days
-        self._window_s, self._extend = window_s, extend
+        self._window_s, self._extend, self._sums_keep_days = window_s, extend, sums_keep_days
         self._segment_bytes, self._spool_lines = segment_bytes, spool_lines
         self._inherited: list[object] = []
         self._make_locks()
@@ -328,7 +331,10 @@ class SqliteLedger:
     def _fold_segment(self, connection: sqlite3.Connection, segment: Segment) -> None:
         with self._appending:
             taken = segment.take()
-        fold_segment(connection, segment, taken, self._opened)
+        fold_segment(connection, segment, taken, self._opened, self._tell)
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        tell(self.watchers, records)
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -358,7 +364,8 @@ class SqliteLedger:
         return True
 
     def _tidy(self, connection: sqlite3.Connection) -> None:
-        adopt(connection, journal_folder(self._data))
+        adopt(connection, journal_folder(self._data), self._tell)
+        roll(connection)
         if self.tidied is not None:
             with contextlib.suppress(StoreFailed):
                 self.tidied(connection)
@@ -366,6 +373,8 @@ class SqliteLedger:
             before_us = self._clock.wall_us() - self._keep_days * _DAY_US
             while trim(connection, before_us, _TRIM_ROWS) == _TRIM_ROWS:
                 self._fold_segments(connection)
+        if self._sums_keep_days is not None:
+            prune(connection, self._clock.wall_us() - self._sums_keep_days * _DAY_US)
 
     def _start_over_after_fork(self) -> None:
         """In a forked child: the journal, the connection and the thread are the parent's.

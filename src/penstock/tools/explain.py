@@ -7,14 +7,21 @@ from typing import Any
 
 import msgspec
 
+from ..caching.fingerprint import Fingerprinted
 from ..call import Fact, Spent
+from ..choosing.chooser import Chosen, Unfit
+from ..choosing.copies import Copied, CopyOf, Drawn, Uncopied
+from ..layers.per_attempt.caching import Marked, Unmarked
+from ..layers.per_attempt.context import Delegated, Pruned, Unpruned
+from ..layers.per_attempt.inspection import Inspected, Withheld
 from ..layers.per_attempt.pacing import Paced
 from ..layers.per_attempt.transport import Answered, Broken
 from ..layers.per_call.admission import Capped, Screened
 from ..layers.per_call.budgets import Reserved, Slowed
 from ..layers.per_call.identity import Identified
-from ..layers.per_call.ledger import Settled
+from ..layers.per_call.ledger import Diagnosed, Settled, Traced
 from ..layers.per_call.limits import Uncounted
+from ..layers.per_call.prompting import Prompted
 from ..layers.per_call.replay import Replayed, Unkept
 from ..layers.per_call.resilience import Retried, Skipped, Stopped, Tripped
 from ..layers.per_call.routing import Named, Routed
@@ -24,17 +31,39 @@ from ..recovery.handover import HandedOver
 from ..recovery.hop import Hopped
 from ..recovery.substitute import Substituted
 from ..spending.economies import Downgraded, Trimmed
+from ..structure.asking import Formatted
+from ..structure.judging import Judged
 from ..wire.messages import Usage
-from ..wire.prices import PriceBook, usd
+from ..wire.prices import Line, PriceBook, usd
 
 #: The facts a trail may hold, by the name they are stored under.
 FACTS: dict[str, type[Fact]] = {
     kind.__name__: kind
     for kind in (
-        *(Identified, Named, Routed, Capped, Screened, Uncounted, Replayed, Unkept),
+        *(
+            CopyOf,
+            Identified,
+            Named,
+            Chosen,
+            Unfit,
+            Routed,
+            Drawn,
+            Copied,
+            Uncopied,
+            Prompted,
+            Capped,
+            Screened,
+            Uncounted,
+            Replayed,
+            Unkept,
+        ),
         *(Reserved, Slowed, Downgraded, Trimmed),
         *(Paced, Answered, Broken, Hedged, Retried, Stopped, Skipped, Tripped, Hopped, HandedOver, Substituted),
-        *(Spent, Settled),
+        *(Pruned, Unpruned, Delegated),
+        *(Marked, Unmarked, Fingerprinted, Diagnosed),
+        *(Formatted, Judged),
+        *(Inspected, Withheld),
+        *(Spent, Traced, Settled),
     )
 }
 
@@ -51,17 +80,21 @@ _ENDINGS = {
 def told(record: Record, prices: PriceBook) -> list[str]:
     """The call as sentences, in the order things happened."""
     at = datetime.fromtimestamp(record.began_at_us / 1_000_000, UTC)
-    lines = [
+    return [
         f"{record.call_id}: {record.method} {record.path} through the {record.face} at {at:%Y-%m-%d %H:%M:%S.%f} UTC.",
-        *[fact for fact in map(_fact, msgspec.json.decode(record.trail)) if fact],
-        _ending(record),
+        *trail(record),
+        *_arithmetic(record, prices),
+        timing(record),
     ]
+
+
+def trail(record: Record) -> list[str]:
+    """What became of the call, as sentences: its facts, how it ended, who answered."""
+    lines = [*[fact for fact in map(_fact, facts(record)) if fact], _ending(record)]
     if record.model_asked:
         served = record.model_served
         answered = "" if served in (None, record.model_asked) else f", answered by {served}"
         lines.append(f"It asked for {record.model_asked}{answered}.")
-    lines += _arithmetic(record, prices)
-    lines.append(_timing(record))
     return lines
 
 
@@ -90,10 +123,11 @@ def _ending(record: Record) -> str:
     return f"{said}." if record.status is None else f"{said}; status {record.status}."
 
 
-def _arithmetic(record: Record, prices: PriceBook) -> list[str]:
-    """The price line by line. Iterations are not kept, so a sum that differs from the record's is said to."""
+def priced(record: Record, prices: PriceBook) -> tuple[list[Line], str]:
+    """The price line by line, and what is to be said of it: iterations are not kept, so its sum may differ from the
+    record's. Nothing for a call without a price."""
     if record.endpoint != "messages" or not record.cost_nano:
-        return []
+        return [], ""
     usage = Usage(
         input_tokens=record.input_tokens,
         cache_read_tokens=record.cache_read_tokens,
@@ -107,23 +141,32 @@ def _arithmetic(record: Record, prices: PriceBook) -> list[str]:
         speed=record.speed,
     )
     price = prices.arithmetic(usage, record.model_served or record.model_asked or "", record.began_at_us)
-    lines = [
-        f"  {line.quantity:>9,} {line.label:<16} at ${_per_million(line.unit_pico)} per million"
-        f" = ${usd(line.amount_pico // 1000)}"
-        for line in price.lines
-        if line.quantity
-    ]
+    why = ""
     if price.nano != record.cost_nano:
-        lines.append("  (the API billed several iterations, or prices have changed since: the record above counts)")
-    return lines
+        why = "the API billed several iterations, or prices have changed since: the record counts"
+        if any(fact.get("type") == "Spent" for fact in facts(record)):
+            why = "the rest is for answers that the caller did not get: the record counts"
+    return [line for line in price.lines if line.quantity], why
 
 
-def _per_million(unit_pico: int) -> str:
+def _arithmetic(record: Record, prices: PriceBook) -> list[str]:
+    lines, why = priced(record, prices)
+    return [
+        *(
+            f"  {line.quantity:>9,} {line.label:<16} at ${per_million(line.unit_pico)} per million"
+            f" = ${usd(line.amount_pico // 1000)}"
+            for line in lines
+        ),
+        *([f"  ({why})"] if why else []),
+    ]
+
+
+def per_million(unit_pico: int) -> str:
     """Pico-dollars each as dollars per million; a search at ten dollars per thousand is 10,000 per million."""
     return usd(unit_pico * 1000)
 
 
-def _timing(record: Record) -> str:
+def timing(record: Record) -> str:
     said = f"It took {record.total_us / 1000:.1f} ms"
     if record.upstream_us is not None:
         said += f", {record.upstream_us / 1000:.1f} ms of them upstream"

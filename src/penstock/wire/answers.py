@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from . import lenient
-from .messages import Answer, Iteration, Usage
+from .messages import Answer, CacheMiss, Iteration, Usage
 
 
 class CacheCreation(msgspec.Struct, frozen=True):
@@ -62,6 +62,15 @@ class WireError(msgspec.Struct, frozen=True):
     details: Details | None = None
 
 
+class WireReason(msgspec.Struct, frozen=True):
+    type: str | None = None
+    cache_missed_input_tokens: int | None = None
+
+
+class Diagnostics(msgspec.Struct, frozen=True):
+    cache_miss_reason: WireReason | None = None
+
+
 class WireMessage(msgspec.Struct, frozen=True):
     """A message, or an error in its place."""
 
@@ -71,6 +80,7 @@ class WireMessage(msgspec.Struct, frozen=True):
     usage: WireUsage | None = None
     content: list[Block] | None = None
     error: WireError | None = None
+    diagnostics: Diagnostics | None = None
 
 
 _MESSAGE = msgspec.json.Decoder(WireMessage)
@@ -90,6 +100,9 @@ def note_message(answer: Answer, message: WireMessage) -> None:
         answer.has_content = any(block.type != "fallback" for block in message.content)
     if message.usage is not None:
         answer.usage = merged(None, message.usage)
+    reason = message.diagnostics.cache_miss_reason if message.diagnostics is not None else None
+    if reason is not None and reason.type is not None:
+        answer.cache_miss = CacheMiss(reason.type, reason.cache_missed_input_tokens)
 
 
 def note_error(answer: Answer, error: WireError) -> None:

@@ -178,12 +178,24 @@ class Usage(msgspec.Struct):
     iterations: tuple[Iteration, ...] = ()
 
 
+class CacheMiss(msgspec.Struct, frozen=True):
+    """Why the API says that an earlier prompt could not be read from its cache, and how many tokens were missed.
+
+    `reason`: model_changed | system_changed | tools_changed | messages_changed | previous_message_not_found |
+    unavailable; `tokens` only with the first four.
+    """
+
+    reason: str
+    tokens: int | None = None
+
+
 class Answer(msgspec.Struct):
     """What a response body has shown so far.
 
     `usage` is None until seen. `is_whole`: nothing is missing from the body. `has_content`: the model has begun to
     answer. `is_stream`: the body is an event stream, whatever was asked for. `items` are the answers in a batch's
-    results; None where the body is none, or one of them cannot be read.
+    results; None where the body is none, or one of them cannot be read. `cache_miss` is there only where the request
+    asked for diagnostics, and something was missed.
     """
 
     id: str | None = None
@@ -197,6 +209,7 @@ class Answer(msgspec.Struct):
     has_content: bool = False
     is_stream: bool = False
     items: list[Answer] | None = None
+    cache_miss: CacheMiss | None = None
 
     @property
     def is_early_refusal(self) -> bool:

@@ -83,10 +83,10 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Models:
-    """Models by id and alias."""
+    """Models by id and alias. `as_of` is the day that what is known of them is of."""
 
-    def __init__(self, models: Iterable[Model]) -> None:
-        self.all = tuple(models)
+    def __init__(self, models: Iterable[Model], as_of: date | None = None) -> None:
+        self.all, self.as_of = tuple(models), as_of
         self._by_name = {name: model for model in self.all for name in (model.id, *model.aliases)}
 
     def find(self, name: str) -> Model | None:
@@ -99,7 +99,7 @@ def shipped() -> Models:
     """The models this version of Penstock knows."""
     text = files(__package__).joinpath("models.toml").read_text("utf-8")
     file = msgspec.toml.decode(text, type=_File)
-    return Models(_model(entry, file.capabilities[entry.capabilities]) for entry in file.model)
+    return Models((_model(entry, file.capabilities[entry.capabilities]) for entry in file.model), file.as_of)
 
 
 @lru_cache(256)
@@ -171,6 +171,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
+    as_of: date
     capabilities: dict[str, Capabilities]
     model: list[_Entry]
 

@@ -69,6 +69,8 @@ _FAILURES = {
 BUSY = Remedy("busy", "operator", 1)
 #: The model declined, and the feature asks the next one then.
 REFUSAL = Remedy("refusal", "upstream", 1)
+#: The answer is not of the form that is wanted, and the feature asks the next one then.
+INVALID = Remedy("invalid", "upstream", 1)
 
 #: Answers without an error type: of the edge, which is not the API, or of services that only speak its format.
 _UNTYPED = {

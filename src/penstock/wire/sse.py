@@ -208,7 +208,7 @@ class StreamReading:
         if not self._has_begun:
             self._has_begun = True
             event = event.removeprefix(b"\xef\xbb\xbf")
-        name, data = _fields(event)
+        name, data = fields(event)
         if name == b"content_block_delta":
             self.answer.has_content = True
             if not _is_unpaid(data):
@@ -251,7 +251,7 @@ def _is_unpaid(data: bytes) -> bool:
     return any(kind in data for kind in _NO_OUTPUT)
 
 
-def _fields(event: bytes) -> tuple[bytes, bytes]:
+def fields(event: bytes) -> tuple[bytes, bytes]:
     """An event's name and data, empty where it has none."""
     name = data = b""
     has_data = False

@@ -7,13 +7,14 @@ those of `most` are meant never to be too small, as budgets hold by them. docs/e
 from __future__ import annotations
 
 import math
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
 from .documents import pages_of
-from .images import UNKNOWN, image_tokens
+from .images import UNKNOWN, image_tokens, size_of_base64
 from .messages import Request
 from .models import shipped
 from .overheads import (
@@ -174,6 +175,9 @@ _IMAGE_FRAME = 30
 #: Where a model thinks and has tools, on some requests; recorded are 146 to 150.
 _THINKING_WITH_TOOLS = 160
 _WINDOW_UNKNOWN = 1_000_000
+#: Bytes by which the tokens of one block are told.
+_WEIGHED = 1 << 15
+_FILE = re.compile(rb'"data"\s*:\s*"([A-Za-z0-9+/=]{64,})"')
 #: Over what the API's own tools were recorded to add.
 _VENDOR_MARGIN = 1.5
 
@@ -212,6 +216,30 @@ def estimate(request: Request, model: str, body: bytes = b"") -> Estimate:
     documents = [_pages(data, reader) for data in prompt.documents]
     expected = max(1, round(_expected(prompt, likely, documents, reader)))
     return Estimate(expected, max(expected, math.ceil(_ceiling(prompt, most, documents, reader))))
+
+
+def likely_tokens(raw: bytes, model: str, kind: str, most: int = _WEIGHED) -> float:
+    """The tokens that one block likely has, by its values as JSON. `kind` is its type, or "tool".
+
+    Quicker than `estimate`, as it reads nothing apart: for whoever has many blocks and minds no tenth more or less. Of
+    each no more than `most` bytes are weighed; what is longer is taken to go on like that.
+    """
+    reader, tokens = _reader(model), 0.0
+    tokenizer, frame = reader.tokenizer, reader.tokenizer.frame
+    if b'"base64"' in raw:
+        for file in _FILE.findall(raw):
+            size = size_of_base64(file.decode())
+            if size is not None:
+                tokens += image_tokens(*size, is_dense=tokenizer.is_dense)
+            else:
+                tokens += frame.page * _pages(file.decode(), reader)[0]
+        raw = _FILE.sub(b"", raw)
+    elif kind == "image":
+        tokens += image_tokens(*UNKNOWN, is_dense=tokenizer.is_dense)
+    text = raw[:most].replace(b"\\n", b"\n")
+    share = len(raw) / most if len(raw) > most else 1.0
+    weight = {"tool_use": frame.argument, "tool": frame.definition}.get(kind, frame.text)
+    return tokens + weight * share * tokenizer.likely.of(shape_of(text)) + (frame.call if kind == "tool_use" else 0.0)
 
 
 @lru_cache(256)

@@ -80,6 +80,11 @@ class Traits:
         return self.version < (4, 6)
 
     @property
+    def takes_formats(self) -> bool:
+        """Whether `output_config.format` may ask for JSON: recorded for models from 4.5 on, refused by 3.5."""
+        return self.version >= (4, 5)
+
+    @property
     def hears_system_turns(self) -> bool:
         """Whether messages may have the role `system`: recorded from Opus 4.8 on, refused by 4.7 and earlier."""
         return self.version >= (4, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,12 +14,13 @@ from penstock.config.schema import AdmissionConfig, Config, PricesConfig
 from penstock.errors import Refused
 from penstock.layers.per_call.admission import Admission, Capped, Screened
 from penstock.wire.prices import PriceBook
-from script import HELLO, Drive, a_call, play
+from script import DRIVERS, HELLO, Drive, a_call, a_reply, play, ports
 
 
 def admission(config: AdmissionConfig | None = None, *, refuses_unpriced: bool = False, **features: Any) -> Admission:
     prices = PricesConfig(unknown_model="refuse" if refuses_unpriced else "flag")
-    return Admission(Config(admission=config or AdmissionConfig(), prices=prices, features=features), PriceBook())
+    own = Config(admission=config or AdmissionConfig(), prices=prices, features=features)
+    return Admission(own, PriceBook(), ports())
 
 
 def test_a_well_formed_call_goes_onward_untouched(drive: Drive) -> None:
@@ -239,3 +241,68 @@ def test_tokens_are_counted_of_what_would_be_sent(drive: Drive) -> None:
     layer = admission(default=FeatureConfig(input=InputConfig(pii="scrub")))
     (onward,) = play(drive, layer, call).onward
     assert b"[EMAIL]" in onward.body
+
+
+# --- batches ------------------------------------------------------------------------------------------------------
+
+
+def batch(*texts: str, **more: Any) -> Call:
+    items = [
+        {"custom_id": f"c{place}", "params": {**HELLO, "messages": [{"role": "user", "content": text}]}}
+        for place, text in enumerate(texts)
+    ]
+    path = "/v1/messages/batches"
+    return a_call({"requests": items, **more}, path=path, tags=Tags(feature="chat"))
+
+
+def test_each_request_of_a_batch_is_looked_at(drive: Drive) -> None:
+    call = batch("fine", MAIL, ORDER)
+    played = play(drive, guarded(pii="scrub", characters_max=90), call)
+    expected = call.body.replace(b"jane@example.com", b"[EMAIL]").replace(b"4111 1111 1111 1111", b"[CARD]")
+    assert played.onward[0].body == expected and played.onward[0].request is None
+    fact = played.fact(Screened)
+    assert fact.characters == len("fine" + MAIL + ORDER) and fact.longest == len(ORDER)
+    for keys, code in (
+        ({"pii": "block"}, "personal_data"),
+        ({"deny": ("wire .* money",)}, "input_denied"),
+        ({"characters_max": 70}, "input_too_long"),
+        ({"injection": "block", "untrusted": ("user",)}, "injection_suspected"),
+    ):
+        played = play(drive, guarded(**keys), call)
+        assert isinstance(played.error, Refused) and played.error.code == code and not played.onward
+    assert play(drive, guarded(pii="block"), batch("fine")).onward
+
+
+def test_a_batch_that_cannot_be_read_does_not_pass_and_what_makes_none_is_left_alone(drive: Drive) -> None:
+    path, tags = "/v1/messages/batches", Tags(feature="chat")
+    played = play(drive, guarded(pii="scrub"), a_call(b"[1]", path=path, tags=tags))
+    assert isinstance(played.error, Refused) and played.error.code == "malformed_body"
+    for call in (
+        a_call(b"", path=f"{path}/msgbatch_01/cancel", tags=tags),
+        a_call(b"", path=path, method="GET", tags=tags),
+        a_call({"requests": 7}, path=path, tags=tags),
+    ):
+        assert play(drive, guarded(pii="scrub"), call, a_reply).onward
+
+
+def test_others_have_their_turns_while_a_long_text_is_looked_through() -> None:
+    """In no stretch between two of them is more than a few pieces of the text looked at."""
+    own, turns = ports(), []
+
+    class Counting:
+        def now(self) -> float:
+            return 0.0
+
+        def wall_us(self) -> int:
+            return 0
+
+        async def sleep(self, seconds: float) -> None:
+            turns.append(seconds)
+
+    config = Config(features={"chat": FeatureConfig(input=InputConfig(pii="tag", injection="tag"))})
+    layer = Admission(config, PriceBook(), replace(own, clock=Counting()))
+    play(DRIVERS["blocking"], layer, asks("1 " * 250_000))
+    assert len(turns) >= 500_000 // 8192 and not any(turns)
+    turns.clear()
+    play(DRIVERS["blocking"], layer, asks("1 " * 2_000))
+    assert not turns, "a short text is looked at in one go"

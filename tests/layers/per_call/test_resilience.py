@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from penstock.call import Call, Timeouts
 from penstock.config.schema import ResilienceConfig
-from penstock.errors import UpstreamFailed, rendered
+from penstock.errors import Refused, UpstreamFailed, rendered
+from penstock.layer import Next
 from penstock.layers.per_call.resilience import Resilience, Retried, Stopped
+from penstock.ports import Circuit
 from penstock.ports.simulated import World
 from penstock.record import Record
 from penstock.reply import Reply
@@ -194,3 +196,26 @@ def test_facts_say_what_was_done_and_why_no_more(drive: Drive) -> None:
     told = [fact.told() for fact in played.trail]
     assert told[0].startswith("Attempt 1 failed (overloaded); tried again after ")
     assert told[-1] == "Attempt 7 failed (overloaded); not tried again: 7 tries are all it gets."
+
+
+@pytest.mark.parametrize(("layer", "is_closed"), [("inspection", True), ("budgets", False)])
+def test_an_answer_that_guards_withhold_says_that_the_upstream_is_well(
+    drive: Drive, layer: str, is_closed: bool
+) -> None:
+    own, name = ports(), "anthropic claude-haiku-4-5"
+    refused = Refused("No.", layer=layer, code="no", fix="", status=403, type="permission_error")
+
+    async def scene() -> bool:
+        await own.circuits.open(name, Circuit(until_us=own.clock.wall_us() - 1, opens=1))
+        with pytest.raises(Refused):
+            await Resilience(ResilienceConfig(), own)(a_call(), answered_with(refused))
+        return await own.circuits.find(name) is None
+
+    assert drive(scene()) is is_closed
+
+
+def answered_with(error: Exception) -> Next:
+    async def below(call: Call) -> Reply:
+        raise error
+
+    return below

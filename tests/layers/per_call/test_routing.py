@@ -10,7 +10,7 @@ from penstock.call import Call, Candidate, Plan, Policy, Tags, Target
 from penstock.config.features import FeatureConfig
 from penstock.config.schema import Config, RoutingConfig, UpstreamConfig
 from penstock.layers.per_call.routing import Routed, Routes, Routing, conversation, ranked
-from script import HELLO, UPSTREAM, Drive, a_call, play, routes
+from script import HELLO, UPSTREAM, Drive, a_call, play, ports, routes
 
 SECOND = Target("second", "https://second.example")
 
@@ -29,18 +29,18 @@ def two(*features: tuple[str, FeatureConfig], among: tuple[str, ...] = (), weigh
         features=dict(features),
     )
     targets = {"anthropic": (UPSTREAM,), "second": (replace(SECOND, weight=weight),)}
-    return Routing(config, Routes(targets, {"busy.txt": "We are busy."}))
+    return Routing(config, Routes(targets, {"busy.txt": "We are busy."}), ports())
 
 
 def test_a_call_goes_to_the_default_upstream(drive: Drive) -> None:
-    played = play(drive, Routing(Config(), routes(UPSTREAM)), a_call(plan=None))
+    played = play(drive, Routing(Config(), routes(UPSTREAM), ports()), a_call(plan=None))
     assert played.onward[0].plan == Plan((Candidate(UPSTREAM),))
     assert played.fact(Routed).upstreams == ("anthropic",)
 
 
 def test_a_face_that_knows_the_target_is_followed(drive: Drive) -> None:
     own = Target("client", "https://proxy.example/anthropic")
-    assert planned(drive, Routing(Config(), routes(UPSTREAM)), a_call(target=own)) == Plan((Candidate(own),))
+    assert planned(drive, Routing(Config(), routes(UPSTREAM), ports()), a_call(target=own)) == Plan((Candidate(own),))
 
 
 def test_a_feature_decides_candidates_deadline_and_policy(drive: Drive) -> None:

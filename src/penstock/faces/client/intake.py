@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from ...call import Call, Headers, Tags, Target, Timeouts, Trail
+from ...form import asked_form
 from ...ports import Chance, Clock
 from ...tagging import current, merged
 from ...wire.messages import Malformed, Request, endpoint, read_request
@@ -81,6 +82,7 @@ class Intake:
             tags=merged(current(), self._defaults),
             timeouts=timeouts,
             target=target,
+            wanted=asked_form(),
         )
 
     def timeouts_of(self, said: dict[str, float | None] | None) -> Timeouts:

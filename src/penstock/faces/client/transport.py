@@ -18,6 +18,8 @@ from ...drive import run
 from ...errors import Refused, UpstreamFailed
 from ...layer import Next
 from ...ports import Clock
+from ...ports.blocking import ThreadTasks
+from ...ports.loop import LoopTasks
 from ...reply import Reply
 from .answer import answered, headers_of, streaming_response, whole_response
 from .body import blocking_body, loop_body
@@ -30,8 +32,9 @@ from .kit import HttpClient, HttpModule
 class Mount:
     """What stands between one SDK client and the core.
 
-    `original` is the HTTP client it had before. `forget_token` drops an access token the API no longer takes; the SDK
-    does so only while it has retries left, and under the core it has none.
+    `original` is the HTTP client it had before; `tasks` is what may still be under way beside calls. `forget_token`
+    drops an access token the API no longer takes; the SDK does so only while it has retries left, and under the core
+    it has none.
     """
 
     http: HttpModule
@@ -39,6 +42,7 @@ class Mount:
     clock: Clock
     intake: Intake
     original: HttpClient
+    tasks: ThreadTasks | LoopTasks
     forget_token: Callable[[], None] | None = None
 
 
@@ -146,6 +150,8 @@ class _BlockingSend(_Building):
         return response
 
     def close(self) -> None:
+        if isinstance(self.mount.tasks, ThreadTasks):
+            self.mount.tasks.drain()
         super().close()  # type: ignore[misc]
         self.mount.original.close()
 
@@ -161,6 +167,8 @@ class _LoopSend(_Building):
         return response
 
     async def aclose(self) -> None:
+        if isinstance(self.mount.tasks, LoopTasks):
+            await self.mount.tasks.drained()
         await super().aclose()  # type: ignore[misc]
         await self.mount.original.aclose()
 

@@ -67,6 +67,7 @@ def _with_transport(client: Any, kit: Kit, house: Composition, defaults: Tags) -
         clock=house.clock(is_async=kit.is_async),
         intake=_intake(client, kit, house, defaults),
         original=original,
+        tasks=house.tasks(is_async=kit.is_async),
         forget_token=getattr(token_cache, "invalidate", None),
     )
     copy = client.copy(http_client=mounted(mount, is_async=kit.is_async), max_retries=0)
@@ -85,7 +86,7 @@ def _with_seat(client: Any, kit: Kit, house: Composition, defaults: Tags, cloud:
         )
     clock = house.clock(is_async=kit.is_async)
     upstream = LoopOnward(kit, clock) if kit.is_async else Onward(kit, clock)
-    core = house.core(upstream, is_async=kit.is_async)
+    core = house.core(upstream, is_async=kit.is_async, may_copy=False)
     seat = Seat(kit, core, clock, _intake(client, kit, house, defaults), client, cloud)
     others = [entry for entry in client.middleware if not isinstance(getattr(entry, "__self__", None), Seat)]
     return client.copy(middleware=[*others, seat.handle_async if kit.is_async else seat.handle], max_retries=0)

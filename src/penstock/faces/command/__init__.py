@@ -18,16 +18,22 @@ from . import (
     alerts,
     audit,
     budgets,
+    cache,
     check,
+    compare,
     config,
+    dashboard,
     explain,
     export,
     keys,
+    mix,
     prompts,
     reconcile,
     report,
     serve,
     simulator,
+    sums,
+    tail,
 )
 
 app = typer.Typer(
@@ -40,8 +46,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("serve")(serve.serve)
+app.command("dashboard")(dashboard.dashboard)
 app.command("report")(report.report)
 app.command("explain")(explain.explain)
+app.command("tail")(tail.tail)
+app.command("compare")(compare.compare)
+app.command("mix")(mix.mix)
 app.command("advise")(advise.advise)
 app.command("reconcile")(reconcile.reconcile)
 app.command("export")(export.export)
@@ -50,9 +60,11 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(cache.app, name="cache")
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(config.app, name="config")
 app.add_typer(check.app, name="check")
+app.add_typer(sums.app, name="sums")
 
 
 def _tell_version(is_asked: bool) -> None:

@@ -19,6 +19,7 @@ from ...observe.alerts.reading import Reading, Sources
 from ...observe.alerts.sinks import Sinks
 from ...observe.alerts.watching import Alerts
 from ...ports.blocking import BlockingClock
+from ...stores import audit
 from ...stores.alerts import Alert, AlertStore, Delivery
 from ...stores.recent import Recent, accounts
 from ...stores.shared import SharedDatabase, SqliteCircuits
@@ -107,7 +108,7 @@ def ack(
     data: DataOption = None,
 ) -> None:
     """Note that somebody sees to an alert: it is not reminded of. That it worsens or is over is still told."""
-    found = AlertStore(opened(config, data).data).ack(alert_id, BlockingClock.wall_us())
+    found = AlertStore(opened(config, data).data).ack(alert_id, BlockingClock.wall_us(), audit.operator())
     if found is None:
         raise ConfigError(
             f"There is no alert {alert_id}.", code="bad_option", fix="`penstock alerts list` shows what there is."

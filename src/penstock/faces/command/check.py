@@ -13,6 +13,7 @@ from ...config.load import Loaded, open_config
 from ...errors import ConfigError, PenstockError
 from ...tools.asking import asked
 from ...tools.fallbacks import Hop, dry_run, newest
+from ...tools.routes import choices
 from .. import compose
 from .options import ConfigOption, DataOption, JsonOption
 
@@ -57,6 +58,29 @@ def fallbacks(
         print("No feature has a `fallback`. See docs/layers/routing.md for how to give it one.")
     else:
         print("\n".join(line for hop in hops for line in _told(hop, sent.get(hop.entry))))
+    if not is_sound:
+        raise typer.Exit(1)
+
+
+@app.command("routes")
+def routes(
+    feature: FeatureOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which models each feature's calls go to, by which rules and splits, and what is copied, in words. Exit code 1 if
+    a model is retired or has no price, or the top tier is used and nobody said why."""
+    settings = open_config(config, overrides={"data": data}).config
+    found = [one for one in choices(settings, compose.price_book(settings)) if feature in (None, one.feature)]
+    is_sound = not any(one.faults for one in found)
+    if as_json:
+        print(json.dumps({"ok": is_sound, "features": msgspec.to_builtins(found)}))
+    elif not found:
+        print("No feature chooses models. See docs/layers/routing.md for how to have it do so.")
+    for one in found if not as_json else ():
+        print(f"{one.feature}:")
+        print("\n".join([*(f"  {said}" for said in one.says), *(f"  FAULT: {fault}" for fault in one.faults)]))
     if not is_sound:
         raise typer.Exit(1)
 

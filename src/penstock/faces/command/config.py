@@ -9,6 +9,7 @@ import typer
 from ...config.gateway import check_for_gateway
 from ...config.load import open_config
 from ...config.show import describe, toml
+from ...guards.runnable import sieve_of
 from .options import ConfigOption, DataOption, JsonOption
 
 app = typer.Typer(help="Check the config, or show what it comes to.", no_args_is_help=True)
@@ -16,9 +17,11 @@ app = typer.Typer(help="Check the config, or show what it comes to.", no_args_is
 
 @app.command("check")
 def check(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Read the config, follow its references and say what is wrong, with file, line and fix. Exit code 2 if so."""
+    """Read the config, follow its references, try its guards, and say what is wrong and the fix. Exit code 2 if so."""
     loaded = open_config(config, overrides={"data": data})
     check_for_gateway(loaded.config)
+    for name, feature in loaded.config.features.items():
+        sieve_of(name, feature)
     admins = [upstream.admin_key for upstream in loaded.config.upstreams.values() if upstream.admin_key is not None]
     keys = [key for upstream in loaded.config.upstreams.values() for key in upstream.keys]
     for reference in (*keys, *admins, *loaded.config.alerts.sinks):

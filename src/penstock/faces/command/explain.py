@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from ...stores.bodies import find
 from ...stores.reading import LedgerReader
 from ...tools import explain as tool
 from ...wire.prices import usd
@@ -21,6 +23,9 @@ def explain(
     config: ConfigOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
+    bodies: Annotated[
+        bool, typer.Option("--bodies", help="The request and the answer too, where they were kept.")
+    ] = False,
 ) -> None:
     """One call in words: who asked, where it went, how it ended, what it cost and why."""
     settings = opened(config, data)
@@ -36,10 +41,19 @@ def explain(
     if as_json:
         columns = {name: getattr(record, name) for name in record.__struct_fields__ if name != "trail"}
         cost = None if record.cost_nano is None else usd(record.cost_nano)
-        print(
-            json.dumps(
-                {**columns, "cost_usd": cost, "trail": tool.facts(record)}, indent=2, default=msgspec.to_builtins
-            )
-        )
+        told = {**columns, "cost_usd": cost, "trail": tool.facts(record)}
+        if bodies:
+            told["bodies"] = find(settings.data, call_id)
+        print(json.dumps(told, indent=2, default=msgspec.to_builtins))
     else:
         print("\n".join(tool.told(record, price_book(settings))))
+        if bodies:
+            print("\n".join(_kept(settings.data, call_id)))
+
+
+def _kept(data: Path, call_id: str) -> list[str]:
+    """What was kept of the call's bodies, as lines."""
+    kept = find(data, call_id)
+    if kept is None:
+        return ["Its request and answer were not kept: see [records.bodies]."]
+    return ["Its request, scrubbed:", kept.request, "Its answer, scrubbed:", kept.answer or "(none came)"]

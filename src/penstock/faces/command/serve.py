@@ -7,9 +7,11 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,10 +20,14 @@ from ...config.load import Loaded, open_config
 from ...config.schema import Config
 from ...errors import ConfigError, PenstockError
 from ...layers.per_call.routing import Routes
+from ...ports import Ports
 from ...secret import Secret
 from .. import compose
 from .first_key import first_key
 from .options import ConfigOption, DataOption
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 #: Sent to upstreams that ask for no key, in the place of the caller's Penstock key, which no upstream may see.
 NO_KEY = "no-key"
@@ -73,18 +79,39 @@ def serve(
         from ..gateway.house import House
         from ..gateway.server import run_loop
 
-        house = House(loaded.config, routes, reread, loaded.secrets)
+        links: list[str] = []
+        house = House(loaded.config, routes, reread, loaded.secrets, _pages(loaded, links))
         key, is_new = first_key(loaded.config)
 
         goes_to = loaded.config.upstreams[loaded.config.default_upstream or ""].address
 
         def ready(bound_host: str, bound_port: int) -> None:
-            url = _url(bound_host, bound_port)
-            print(_welcome(url, key, is_new, goes_to, is_simulated=simulator is not None), flush=True)
+            url = url_of(bound_host, bound_port)
+            said = _welcome(url, key, is_new, goes_to, links, is_simulated=simulator is not None)
+            print(said, flush=True)
             if ready_file is not None:
                 _write_ready(ready_file, {"url": url, "key": key, "pid": os.getpid(), "upstream": goes_to})
 
         run_loop(house.run(ready))
+
+
+def _pages(loaded: Loaded, links: list[str]) -> Callable[[Callable[[], Config], Ports], Starlette] | None:
+    """What makes the web pages; None where they are not wanted, or asked for by nobody and not installed.
+
+    Puts among `links` where they are: for a person at a terminal it is one that logs in once.
+    """
+    config = loaded.config
+    if not config.dashboard.enabled or config.stores.ledger == "memory":
+        return None
+    from .pages import opened
+
+    def made(now: Callable[[], Config], ports: Ports) -> Starlette:
+        dashboard = opened(now, ports, folder=loaded.secrets.folder)
+        links.append(dashboard.login_link() if sys.stdout.isatty() else "/penstock/")
+        return dashboard.app()
+
+    has_all = all(find_spec(name) for name in ("starlette", "jinja2", "itsdangerous", "python_multipart"))
+    return made if has_all else None
 
 
 def _opened(config: Path | None, options: dict[str, Any], upstream: str | None, name: str) -> Loaded:
@@ -106,7 +133,8 @@ def _routes(loaded: Loaded) -> Routes:
     return compose.routes(loaded, no_key=Secret(NO_KEY) if config.identity.keys_required else None)
 
 
-def _url(host: str, port: int) -> str:
+def url_of(host: str, port: int) -> str:
+    """The address to open or call, of one that is listened on."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{port}"
 
@@ -132,7 +160,7 @@ def _write_ready(path: Path, ready: dict[str, Any]) -> None:
         ) from error
 
 
-def _welcome(url: str, key: str | None, is_new: bool, upstream: str, *, is_simulated: bool) -> str:
+def _welcome(url: str, key: str | None, is_new: bool, upstream: str, links: list[str], *, is_simulated: bool) -> str:
     """What a newcomer needs: where it is, a key, and three things to paste."""
     if is_simulated:
         goes = "the built-in simulator (no ANTHROPIC_API_KEY is set: answers are made up, prices are not)"
@@ -143,11 +171,13 @@ def _welcome(url: str, key: str | None, is_new: bool, upstream: str, *, is_simul
     else:
         held = f"{key}{'  (created just now)' if is_new else ''}"
     shown = key or "pk_…"
+    once = "  (logs in once)" if links and "?" in links[0] else ""
+    seen = f"\n  pages      {url}{links[0]}{once}" if links else ""
     return f"""Penstock serves the Claude API.
 
   base URL   {url}
   key        {held}
-  upstream   {goes}
+  upstream   {goes}{seen}
 
 Paste one of these into another terminal:
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -24,14 +25,19 @@ from .openapi import document
 Answer = tuple[int, tuple[tuple[bytes, bytes], ...], bytes]
 
 _JSON = ((b"content-type", b"application/json"),)
+#: Prometheus' text format.
+_TEXT = ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),)
 _CALLS = "/penstock/api/calls/"
+
+#: Where scrapers look.
+METRICS = "/metrics"
 
 
 class Api:
     """Answers questions about calls. A key may ask about its own calls; with scope `admin`, about all."""
 
-    def __init__(self, config: Config, ports: Ports) -> None:
-        self._config, self._ports = config, ports
+    def __init__(self, config: Config, ports: Ports, metrics: Callable[[], bytes] | None = None) -> None:
+        self._config, self._ports, self._metrics = config, ports, metrics
 
     async def fault(self) -> str | None:
         """Why the gateway is not ready, if it is not, in one word."""
@@ -51,6 +57,8 @@ class Api:
                 return await self._call(scope, path[len(_CALLS) :])
             if path == "/penstock/api/report":
                 return await self._report(scope)
+            if path == METRICS:
+                return await self._scraped(scope)
             if path == "/penstock/api/upstreams":
                 return await self._upstreams(scope)
             raise _refused(404, "no_such_endpoint", "There is no such endpoint.", "See /penstock/api/openapi.json.")
@@ -99,6 +107,15 @@ class Api:
             for name, circuit in sorted((await self._ports.circuits.all()).items())
         ]
         return 200, _JSON, msgspec.json.encode({"circuits": circuits, "incident": self._ports.status.incident()})
+
+    async def _scraped(self, scope: Scope) -> Answer:
+        """What Prometheus wants. Its numbers are of all callers."""
+        if self._metrics is None:
+            fix = "Set `enabled` under [metrics]."
+            raise _refused(404, "no_such_endpoint", "There are no metrics.", fix)
+        if not self._config.metrics.keyless and not _is_admin(await self._key(scope)):
+            raise _refused(403, "missing_scope", "Metrics need the scope `admin`.", "Let the scraper have such a key.")
+        return 200, _TEXT, await asyncio.to_thread(self._metrics)
 
     async def _key(self, scope: Scope) -> Key | None:
         """The live key the request presents; None where the gateway asks for none. Raises Refused."""

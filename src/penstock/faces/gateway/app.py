@@ -15,7 +15,8 @@ from ...layers.per_call.ledger import Settled
 from ...ports import Ports
 from ...reply import Reply
 from .answer import CutOff, send_error, send_reply, send_whole
-from .api import Api
+from .api import METRICS, Api
+from .exchange import App
 from .intake import Receive, Scope, Send, call_from, read_body
 
 log = logging.getLogger("penstock.gateway")
@@ -34,11 +35,12 @@ class Gateway:
         timeouts: Timeouts,
         api: Api,
         *,
+        pages: App | None = None,
         drains_on_hangup: bool = False,
         is_draining: Callable[[], bool] = lambda: False,
     ) -> None:
         self._core, self._ports, self._timeouts, self._api = core, ports, timeouts, api
-        self._drains_on_hangup = drains_on_hangup
+        self._pages, self._drains_on_hangup = pages, drains_on_hangup
         self.is_draining = is_draining
 
     def swap(self, core: Next, timeouts: Timeouts, *, drains_on_hangup: bool) -> None:
@@ -51,7 +53,7 @@ class Gateway:
         if path.startswith("/v1/"):
             await self._serve(scope, path, receive, send)
         else:
-            await self._serve_house(scope, path, send)
+            await self._serve_house(scope, path, receive, send)
 
     async def _serve(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
@@ -81,11 +83,15 @@ class Gateway:
             if settled is not None and settled.basis == "unpriced":
                 log.warning("call %s used a model with no known price; its cost is recorded as unpriced", call.id)
 
-    async def _serve_house(self, scope: Scope, path: str, send: Send) -> None:
+    async def _serve_house(self, scope: Scope, path: str, receive: Receive, send: Send) -> None:
         method = scope["method"]
-        if path.startswith("/penstock/api/"):
+        if path.startswith("/penstock/api/") or path == METRICS:
             status, headers, body = await self._api.answer(scope, path)
             await send_whole(send, status, headers, body)
+        elif self._pages is not None and path.startswith("/penstock/"):
+            await self._pages(scope, receive, send)
+        elif self._pages is not None and path in ("/", "/penstock") and method == "GET":
+            await send_whole(send, 302, ((b"location", b"/penstock/"),), b"")
         elif method not in ("GET", "HEAD"):
             await self._not_here(send, method, path)
         elif path == "/healthz":

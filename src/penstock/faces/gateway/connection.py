@@ -55,6 +55,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, gateway: Server, config: Config, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(config, gateway.state, {}, loop)
         self.gateway = gateway
+        self._is_draining = lambda: gateway.is_draining
         self.phase = FRESH
         self.since = gateway.tick
         self.active: Exchange | None = None
@@ -178,7 +179,7 @@ class Connection(HttpToolsProtocol):
             "headers": headers,
             "server": self.server,
             "client": self.client,
-            "state": {"hangup": None},
+            "state": {"hangup": None, "is_draining": self._is_draining},
         }
         self._is_last = not keeps_alive
         self.phase, self.since = BODY, self.gateway.tick

@@ -37,7 +37,7 @@ class Exchange:
 
     If the caller hangs up before the answer is complete, the app's task is cancelled, unless the app has set
     `scope["state"]["hangup"]` to a callable: that one is called instead, once, and the task goes on (its `send` then
-    does nothing).
+    does nothing). An answer without an end of its own asks `scope["state"]["is_draining"]()` when to end.
     """
 
     __slots__ = (

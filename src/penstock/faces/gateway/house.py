@@ -29,6 +29,7 @@ from . import alerting
 from .allowances import keep_told
 from .api import Api
 from .app import Gateway
+from .exchange import App
 from .limits import ServerLimits
 from .server import Server
 from .watch import has_page, watch
@@ -36,23 +37,29 @@ from .watch import has_page, watch
 log = logging.getLogger("penstock.gateway")
 
 #: What a reload cannot change, because it is held open: it takes a restart.
-_FIXED = ("data", "gateway", "stores", "records", "alerts")
+_FIXED = ("data", "gateway", "stores", "records", "alerts", "metrics", "traces", "log")
 
 
 class House:
     """One gateway process. Made blocking, before the loop runs, so that faults show at once.
 
     `reread` loads config and upstream again for a reload; `secrets` follows the references of those who are told of
-    alerts. Raises ConfigError and StoreFailed.
+    alerts. `pages` makes the web pages. Raises ConfigError and StoreFailed.
     """
 
     def __init__(
-        self, config: Config, routes: Routes, reread: Callable[[], tuple[Config, Routes]], secrets: Secrets
+        self,
+        config: Config,
+        routes: Routes,
+        reread: Callable[[], tuple[Config, Routes]],
+        secrets: Secrets,
+        pages: Callable[[Callable[[], Config], Ports], App] | None = None,
     ) -> None:
         self.config, self._routes, self._reread = config, routes, reread
         self._reloads, self._counting = 0, set[asyncio.Future[None]]()
         clock, self._chance = LoopClock(), SystemChance()
         self._ledger = compose.ledger(config, clock)
+        self._end_telemetry = compose.telemetry(config, secrets, self._ledger)
         if isinstance(self._ledger, SqliteLedger):
             self._ledger.start()
         self._keys = LoopKeyCache(config.data, clock) if config.identity.keys_required else None
@@ -61,7 +68,10 @@ class House:
         shared = compose.shared(config, clock)
         run(shared["circuits"].find(""))  # opens the store, so that faults show at once
         compose.begin_budgets(config, self._ledger, shared["budgets"], clock)
-        self._status = MemoryStatus()
+        self._bodies = shared["bodies"]
+        if self._bodies is not None:
+            self._bodies.start()
+        self._status, self._tasks = MemoryStatus(), LoopTasks()
         self._ports = Ports(
             clock,
             self._chance,
@@ -71,14 +81,16 @@ class House:
             compose.retry_budget(config),
             **shared,
             status=self._status,
-            tasks=LoopTasks(),
+            tasks=self._tasks,
         )
+        self._in_flight: Callable[[], int] = int
         self._alerts = alerting.opened(lambda: self.config, lambda: self._routes, secrets, self._ports)
         self.gateway = Gateway(
             build(config, self._ports, routes, compose.price_book(config)),
             self._ports,
             compose.timeouts(config),
-            Api(config, self._ports),
+            Api(config, self._ports, self._metrics()),
+            pages=None if pages is None else pages(lambda: self.config, self._ports),
             drains_on_hangup=config.transport.on_hangup == "drain",
         )
 
@@ -104,6 +116,7 @@ class House:
             grace_s=own.grace_s,
         )
         self.gateway.is_draining = lambda: server.is_draining
+        self._in_flight = lambda: len(server.state.tasks) - 1  # but for the scrape that asks
         gc.collect()
         gc.freeze()  # what the start made stays; the collector need not walk it again and again
         gc.set_threshold(10_000, 20, 20)
@@ -116,19 +129,38 @@ class House:
         try:
             await server.run()
         finally:
+            late = await self._tasks.drained(server.grace_left_s)
+            if late:
+                log.warning("%d copies were still under way at the end of the grace period and are cancelled", late)
             for task in tasks:
                 task.cancel()
             await self._upstream.aclose()
             await asyncio.to_thread(self._close)
 
+    def _metrics(self) -> Callable[[], bytes] | None:
+        if not self.config.metrics.enabled:
+            return None
+        try:
+            from .scraping import metrics
+        except ImportError as error:
+            raise ConfigError(
+                "[metrics] is enabled, and prometheus-client is not installed.",
+                code="extra_missing",
+                fix="Run `pip install 'penstock[metrics]'`, or leave it out.",
+            ) from error
+        return metrics(lambda: self.config, self._ports, lambda: self._in_flight()).text
+
     def _close(self) -> None:
         if self._keys is not None:
             self._keys.close()
+        if self._bodies is not None:
+            self._bodies.flush()
         if isinstance(self._ledger, SqliteLedger):
             try:
                 self._ledger.close_store()
             except StoreFailed as error:
                 log.error("%s The journal keeps what is missing; the next start folds it.", error)
+        self._end_telemetry()
 
     def _body_bytes_max(self, path: str) -> int:
         own = self.config.gateway
@@ -167,7 +199,11 @@ class House:
             self._take(config, routes)
 
     def _take(self, config: Config, routes: Routes) -> None:
-        core = build(config, self._ports, routes, compose.price_book(config))
+        try:
+            core = build(config, self._ports, routes, compose.price_book(config))
+        except ConfigError as error:
+            log.error("reload refused, the old config stays: %s", error)
+            return
         self.gateway.swap(core, compose.timeouts(config), drains_on_hangup=config.transport.on_hangup == "drain")
         before, self.config, self._routes = self.config, config, routes
         self._note_reload(before)

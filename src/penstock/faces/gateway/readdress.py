@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from ...call import Call, Fact
-from ...reply import Ending, Reply
+from ...reply import Ending, Gate, Reply
 
 _ADDRESS = re.compile(rb'("results_url"\s*:\s*")https?://[^"/]+[^"]*?(/v1/messages/batches/)')
 
@@ -23,7 +23,7 @@ class Readdressed(Fact, frozen=True):
         return f"{self.fields} results_url fields of the answer were made to lead through the gateway."
 
 
-class _Readdress:
+class _Readdress(Gate):
     """A gate: holds the body back to its end, then lets it through with its addresses changed."""
 
     def __init__(self, call: Call, base: bytes) -> None:

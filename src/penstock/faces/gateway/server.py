@@ -71,6 +71,7 @@ class Server:
         self.state = ServerState()
         self.refused: Counter[str] = Counter()
         self.is_draining = False
+        self._grace_ends: float | None = None
         self.tick = 0
         self.date_line = b""
         self.ticks = {
@@ -126,8 +127,17 @@ class Server:
         """Stop accepting, let running calls end within `grace_s`, then return from `run`. A second call forces."""
         if self.is_draining:
             self._is_forced = True
+        else:
+            self._grace_ends = self.clock.now() + self.grace_s
         self.is_draining = True
         self._changed.set()
+
+    @property
+    def grace_left_s(self) -> float:
+        """How long what is still under way may take, once it drains; nothing where it is forced."""
+        if self._grace_ends is None or self._is_forced:
+            return 0.0
+        return max(0.0, self._grace_ends - self.clock.now())
 
     def on_change(self) -> None:
         if self.is_draining:

@@ -34,6 +34,8 @@ _ONE_HOP = frozenset(
 )
 _NOT_SENT = _ONE_HOP | {b"host", b"content-length", b"expect", b"accept-encoding"}
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+#: Where a call stands in the caller's own traces, and what else travels with those: W3C Trace Context, Baggage.
+_TRACES = frozenset({b"traceparent", b"tracestate", b"baggage"})
 
 
 class Answered(Fact, frozen=True):
@@ -92,8 +94,8 @@ _ATTEMPTS = (Answered, Broken)
 class Transport:
     """The innermost layer: a `Next` by itself, since nothing is below."""
 
-    def __init__(self, ports: Ports) -> None:
-        self._ports = ports
+    def __init__(self, ports: Ports, *, propagates: bool = False) -> None:
+        self._ports, self._dropped = ports, frozenset() if propagates else _TRACES
         self._places: dict[str, tuple[str, str]] = {}
 
     async def __call__(self, call: Call) -> Reply:
@@ -137,13 +139,15 @@ class Transport:
     def _outgoing(self, call: Call, target: Target) -> Outgoing:
         origin, prefix = self._place(target.url)
         path = f"{prefix}{call.path}?{call.query}" if call.query else prefix + call.path
-        return Outgoing(call.method, origin, path, _headers_out(call, target), call.body, call.timeouts)
+        return Outgoing(call.method, origin, path, _headers_out(call, target, self._dropped), call.body, call.timeouts)
 
     def _dressed(self, call: Call, target: Target) -> Outgoing:
         """The request in its cloud's envelope. Raises Refused for what that cloud does not have."""
         assert target.envelope is not None
         secret = target.key.reveal() if target.key is not None else None
-        headers = tuple([field for field in _headers_out(call, target) if field[0] not in _CREDENTIALS or not secret])
+        headers = _headers_out(call, target, self._dropped)
+        if secret:
+            headers = tuple([field for field in headers if field[0] not in _CREDENTIALS])
         try:
             dressed = target.envelope.dress(
                 call.method,
@@ -215,12 +219,12 @@ def _forget_frames(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _headers_out(call: Call, target: Target) -> Headers:
+def _headers_out(call: Call, target: Target, left_out: frozenset[bytes]) -> Headers:
     """The caller's fields, less those of this hop and Penstock's own, with the credential replaced.
 
     `accept-encoding` is always identity: usage is read from the bytes as they pass.
     """
-    dropped = _NOT_SENT | _CREDENTIALS if target.key is not None else _NOT_SENT
+    dropped = _NOT_SENT | left_out | (_CREDENTIALS if target.key is not None else frozenset())
     connection = call.fields.get(b"connection")
     if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
         dropped = dropped | {name.strip().lower() for name in connection.split(b",")}

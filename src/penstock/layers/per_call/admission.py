@@ -10,12 +10,14 @@ import msgspec
 from msgspec.structs import replace
 
 from ...call import Call, Fact
-from ...config.guards import InputConfig
+from ...config.features import ByFeature, FeatureConfig
 from ...config.schema import Config
 from ...errors import ConfigError, Refused
-from ...guards.parts import edited, parts, read_turns
+from ...guards.parts import edited, parts, parts_of_items, read_turns
 from ...guards.screen import Looked, Screen
+from ...guards.unwanted import check
 from ...layer import Next
+from ...ports import Clock, Ports
 from ...reply import Reply
 from ...wire import lenient
 from ...wire.adapting.splice import Spliced
@@ -66,22 +68,26 @@ class _Thinker(msgspec.Struct, frozen=True):
     thinking: _Thinking = _Thinking()
 
 
+class _Batch(msgspec.Struct, frozen=True):
+    requests: msgspec.Raw = msgspec.Raw(b"")
+
+
 _THINKING = msgspec.json.Decoder(_Thinker)
+_BATCH = msgspec.json.Decoder(_Batch)
 
 
 class Admission:
     """Refuses what cannot be a call, and where the config wants it what no price is known for; caps answers."""
 
-    def __init__(self, config: Config, prices: PriceBook) -> None:
-        self._config, self._prices = config.admission, prices
+    def __init__(self, config: Config, prices: PriceBook, ports: Ports) -> None:
+        self._config, self._prices, self._clock = config.admission, prices, ports.clock
         self._refuses_unpriced = config.prices.unknown_model == "refuse"
         self._caps = {
             name: (feature.max_tokens_most, feature.over_max_tokens == "refuse")
             for name, feature in config.features.items()
             if feature.max_tokens_most is not None
         }
-        self._screens = {name: _screen(name, feature.guards) for name, feature in config.features.items()}
-        self._is_screening = any(screen.guards for screen in self._screens.values())
+        self._screen_of = ByFeature(config.features, _screen)
 
     async def __call__(self, call: Call, onward: Next) -> Reply:
         name = call.endpoint.name
@@ -113,10 +119,10 @@ class Admission:
                 )
             if self._caps and name == "messages":
                 call = self._capped(call)
-            if self._is_screening and call.request is not None:
-                screen = self._screens.get(call.tags.feature or "default") or self._screens.get("default")
-                if screen is not None and screen.guards:
-                    return await _screened(call, screen, onward)
+        screen = self._screen_of(call.tags.feature)
+        is_batch = name == "batches" and call.method == "POST" and bool(call.body)
+        if screen.guards and (call.request is not None or is_batch):
+            return await _screened(call, screen, self._clock, onward)
         return await onward(call)
 
     def _capped(self, call: Call) -> Call:
@@ -151,10 +157,10 @@ def _malformed(message: str, fix: str) -> Refused:
     return Refused(message, layer="admission", code="malformed_body", fix=fix, status=400, type="invalid_request_error")
 
 
-def _screen(feature: str, config: InputConfig) -> Screen:
+def _screen(feature: str, config: FeatureConfig) -> Screen:
     """The guards of a feature. Raises ConfigError where its patterns cannot be used."""
     try:
-        return Screen(config)
+        return Screen(config.guards)
     except ImportError:
         raise ConfigError(
             f"The patterns of [features.{feature}.input] need RE2, which is not installed.",
@@ -163,66 +169,29 @@ def _screen(feature: str, config: InputConfig) -> Screen:
         ) from None
 
 
-async def _screened(call: Call, screen: Screen, onward: Next) -> Reply:
-    """The call's reply, once its input has been looked at. Raises Refused."""
-    assert call.request is not None
+async def _screened(call: Call, screen: Screen, clock: Clock, onward: Next) -> Reply:
+    """The call's reply, once its input has been looked at, or that of all the calls of a batch. Raises Refused."""
+    name = "requests" if call.request is None else "messages"
+    looked = Looked()
     try:
-        looked = screen.look(list(parts(read_turns(call.request.messages))))
+        said = lenient.decode(_BATCH, call.body).requests if call.request is None else call.request.messages
+        texts = parts_of_items(read_turns(said)) if call.request is None else parts(read_turns(said))
+        for _ in screen.steps(texts, looked):
+            await clock.sleep(0)  # others have a turn while a long text is looked through
     except msgspec.DecodeError as fault:
-        raise _malformed(f"The messages cannot be looked through: {fault}.", "Send messages that are JSON.") from fault
+        raise _malformed(f"The {name} cannot be looked through: {fault}.", "Send them as JSON.") from fault
     is_scrubbed = screen.config.pii == "scrub" and bool(looked.edits)
     found = (dict(looked.signs), dict(looked.personal), looked.denied)
     call.trail.append(Screened(screen.guards, looked.characters, looked.longest, *found, is_scrubbed))
-    _judge(call, screen, looked)
+    check(call.tags.feature or "default", screen.config, looked)
     if is_scrubbed:
         try:
             body = Spliced(call.body)
-            body.put("messages", edited(body["messages"], looked.edits))
+            body.put(name, edited(body[name], looked.edits))
         except (ValueError, msgspec.DecodeError) as fault:
             raise _malformed(f"The body cannot be edited: {fault}.", "Give each field once.") from fault
-        call = replace(call, body=body.text, request=read_request(body.text))
+        call = replace(call, body=body.text, request=call.request and read_request(body.text))
     reply = await onward(call)
     if looked.signs and screen.config.injection == "warn":
         reply.headers = (*reply.headers, (b"x-penstock-warning", b"injection"))
     return reply
-
-
-def _judge(call: Call, screen: Screen, looked: Looked) -> None:
-    """Raises Refused where the input is one the feature does not want. What was found is never repeated."""
-    feature, config = call.tags.feature or "default", screen.config
-    if config.characters_max and looked.longest > config.characters_max:
-        raise Refused(
-            f"A message has {looked.longest:,} characters; at most {config.characters_max:,} are allowed.",
-            layer="admission",
-            code="input_too_long",
-            fix=f"Send less, or raise `characters_max` under [features.{feature}.input].",
-            status=400,
-            type="invalid_request_error",
-        )
-    if looked.denied:
-        raise Refused(
-            f"The input has what feature {feature!r} denies.",
-            layer="admission",
-            code="input_denied",
-            fix=f"Leave it out, or change `deny` under [features.{feature}.input].",
-            status=400,
-            type="invalid_request_error",
-        )
-    if looked.signs and config.injection == "block":
-        raise Refused(
-            f"Text from outside gives orders to the model (signs: {', '.join(looked.signs)}).",
-            layer="admission",
-            code="injection_suspected",
-            fix=f"Leave the text out, or `allow` its phrase under [features.{feature}.input].",
-            status=400,
-            type="invalid_request_error",
-        )
-    if looked.personal and config.pii == "block":
-        raise Refused(
-            f"The input has personal data or credentials ({', '.join(looked.personal)}).",
-            layer="admission",
-            code="personal_data",
-            fix=f"Leave them out, or set `pii` under [features.{feature}.input].",
-            status=400,
-            type="invalid_request_error",
-        )

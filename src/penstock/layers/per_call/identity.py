@@ -61,6 +61,8 @@ class Identity:
         self._config, self._environment, self._ports = config, environment, ports
 
     async def __call__(self, call: Call, onward: Next) -> Reply:
+        if call.caller is not None:  # a copy that a layer above has made: nobody asked, and its tags are complete
+            return await onward(call)
         _check_path(call)
         tags = self._tags(call)
         caller = Caller(self._environment)

@@ -7,6 +7,7 @@ That an upstream was called at all is noted earlier, by transport, so that a kil
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import msgspec
@@ -22,6 +23,7 @@ from ...wire.messages import Answer, Usage, kept_path
 from ...wire.prices import PriceBook, usd
 
 _TRAIL = msgspec.json.Encoder()
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 
 
 class Settled(Fact, frozen=True):
@@ -37,6 +39,28 @@ class Settled(Fact, frozen=True):
         if self.nano is None:
             return f"Its cost is not known ({self.basis})."
         return f"It cost {usd(self.nano)} dollars ({self.basis})."
+
+
+class Traced(Fact, frozen=True):
+    """The caller told which span of which trace the call belongs to (W3C Trace Context)."""
+
+    trace_id: str
+    span_id: str
+    flags: str
+
+    def told(self) -> str:
+        return f"It belongs to trace {self.trace_id}, span {self.span_id}."
+
+
+class Diagnosed(Fact, frozen=True):
+    """The API said why it could not read an earlier prompt from its cache: see `wire.messages.CacheMiss`."""
+
+    reason: str
+    tokens: int | None = None
+
+    def told(self) -> str:
+        missed = "" if self.tokens is None else f", and {self.tokens:,} tokens were not read from cache"
+        return f"The API compared it with the message named: {self.reason.replace('_', ' ')}{missed}."
 
 
 class Ledger:
@@ -73,6 +97,12 @@ class _Entry(Tap):
     async def ended(self, ending: Ending) -> None:
         now = self._ports.clock.now()
         call, record = self._call, self._record(ending, now)
+        traced = _TRACEPARENT.fullmatch(call.fields.get(b"traceparent", b""))
+        if traced is not None:
+            call.trail.append(Traced(*(part.decode() for part in traced.groups())))
+        missed = None if self.reply is None else self.reply.answer.cache_miss
+        if missed is not None:
+            call.trail.append(Diagnosed(missed.reason, missed.tokens))
         call.trail.append(self._settled(record))
         for fact in call.trail:
             fact.mark(record)

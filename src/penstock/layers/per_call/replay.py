@@ -27,6 +27,8 @@ FLIGHT_S = 2.0
 _KEYED = ("messages", "count_tokens", "batches")
 #: What may be given again without a key. A refusal is one of its moment.
 _REUSABLE = frozenset({"end_turn", "stop_sequence", "max_tokens", "tool_use"})
+#: How the layer that judges answers says that one is not of its form. Another try may do better.
+_IS_INVALID = (b"x-penstock-outcome", b"invalid")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.01, 0.25
 
 
@@ -188,7 +190,7 @@ class _Recorder(Tap):
         try:
             if self._place:
                 await self._ports.answers.put(self._place, call.id, answer, now_us + round(self._until_s * 1e6))
-            if self._keep_s and reply.answer.stop_reason in _REUSABLE:
+            if self._keep_s and reply.answer.stop_reason in _REUSABLE and _IS_INVALID not in reply.headers:
                 await self._ports.answers.keep(answer_name(call), answer, now_us + round(self._keep_s * 1e6))
         except StoreFailed as failure:
             call.trail.append(Unkept(failure.message))

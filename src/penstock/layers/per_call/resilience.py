@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ...call import LEAST_S, Call, Candidate, Fact
 from ...config.schema import ResilienceConfig
-from ...errors import Unavailable, UpstreamFailed
+from ...errors import Refused, Unavailable, UpstreamFailed
 from ...layer import Next
 from ...ports import Ports
 from ...record import Record
@@ -126,7 +126,12 @@ class Resilience:
             attempt, tries = attempt + 1, tries + 1
             began = self._ports.clock.now()
             passed = self._timed(call, deadline - began, is_first=attempt == 1, has_next=has_next)
-            tried = await self._attempts.made(passed, onward, may_hedge=attempt == 1)
+            try:
+                tried = await self._attempts.made(passed, onward, may_hedge=attempt == 1)
+            except Refused as refusal:
+                if refusal.layer == "inspection":  # the upstream has answered, and its answer was not wanted
+                    await self._note(call, Tried(), named, permit, began)
+                raise
             await self._note(call, tried, named, permit, began)
             if tried.remedy is None:
                 return tried, attempt

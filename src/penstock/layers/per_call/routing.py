@@ -13,14 +13,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec.structs import replace
 
 from ...call import FEATURE, Call, Candidate, Fact, Plan, Policy, Target
-from ...config.features import FeatureConfig
+from ...choosing.chooser import Choice, Chooser
+from ...choosing.copies import Shadow, copy_for, original
+from ...choosing.splits import Arm
+from ...config.features import ByFeature, FeatureConfig
 from ...config.schema import Config
-from ...errors import Refused
+from ...errors import PenstockError, Refused
 from ...layer import Next
+from ...ports import Ports
+from ...prompts import Prompts
 from ...record import Record
-from ...reply import Reply
+from ...reply import Ending, Reply, Tap, ending_of
 from ...wire.adapting.splice import Spliced
 
 _PLACES = 1 << 64
@@ -54,38 +60,81 @@ class Named(Fact, frozen=True):
 class Routes:
     """What plans are made of: the targets of each upstream, one for each key, and the texts that `static:` names.
 
-    `admins` are the upstreams that can be asked for their limits, with the key for that.
+    `admins` are the upstreams that can be asked for their limits, with the key for that. `prompts` are there where a
+    feature has one, `schemas` are the files that forms name.
     """
 
     targets: Mapping[str, tuple[Target, ...]]
     texts: Mapping[str, str]
     admins: Mapping[str, Target] = field(default_factory=dict)
+    prompts: Prompts | None = None
+    schemas: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Routing:
-    """Makes the plan that resilience walks."""
+    """Chooses the model, and makes the plan that resilience walks."""
 
-    def __init__(self, config: Config, routes: Routes) -> None:
+    def __init__(self, config: Config, routes: Routes, ports: Ports) -> None:
         self._targets = routes.targets
         own = config.routing
         names = own.among or ((config.default_upstream,) if config.default_upstream else tuple(routes.targets)[:1])
         self._first = tuple(target for name in names for target in routes.targets.get(name, ()))
-        self._features = {name: _Chain(feature, routes) for name, feature in config.features.items()}
-        self._usual = self._features.get("default") or _Chain(FeatureConfig(), routes)
-        self._models = {name: feature.model for name, feature in config.features.items() if feature.model is not None}
+        features = config.features
+        self._chains = ByFeature(features, lambda _, feature: _Chain(feature, routes))
+        self._choosers = ByFeature(features, lambda name, feature: Chooser(name, feature, config, ports))
+        self._shadows = ByFeature(features, lambda _, feature: Shadow(feature, config.quality))
+        models = {name: config.quality.model(feature.model, feature.quality) for name, feature in features.items()}
+        self._models = {name: model for name, model in models.items() if model is not None}
 
     async def __call__(self, call: Call, onward: Next) -> Reply:
-        if call.request is not None and call.request.model is not None and call.request.model.startswith(FEATURE):
+        request, feature, copy = call.request, call.tags.feature, original(call)
+        is_named = request is not None and request.model is not None and request.model.startswith(FEATURE)
+        if is_named:
             call = named(call, self._models)
-        feature = call.tags.feature
-        chain = self._usual if feature is None else self._features.get(feature, self._usual)
+        choice, chooser = Choice(call), self._choosers(feature)
+        if copy is None and not chooser.is_idle:
+            choice = await chooser.chosen(call, is_named=is_named)
+            call = choice.call
+        chain = self._chains(feature)
         first = self._first if call.target is None else (call.target,)
         plan, routed = chain.plan(first, call)
-        call.trail.append(routed)
+        if choice.lane is not None:
+            plan = replace(plan, policy=replace(plan.policy, lane=choice.lane))
+            routed = replace(routed, lane=choice.lane)
         timeouts = call.timeouts
         if chain.timeout_s is not None and chain.timeout_s < timeouts.total_s:
-            timeouts = msgspec.structs.replace(timeouts, total_s=chain.timeout_s)
-        return await onward(msgspec.structs.replace(call, plan=plan, timeouts=timeouts))
+            timeouts = replace(timeouts, total_s=chain.timeout_s)
+        if copy is not None:
+            return await onward(replace(copy_for(call, copy.model, plan), timeouts=timeouts))
+        call.trail.append(routed)
+        call = replace(call, plan=plan, timeouts=timeouts)
+        drawn = self._shadows(feature).drawn(call)
+        if drawn is not None:
+            call.trail.append(drawn)
+        return await (onward(call) if choice.arm is None else _heard(choice.arm, call, onward))
+
+
+async def _heard(arm: Arm, call: Call, onward: Next) -> Reply:
+    """The reply, of whose end the arm hears. What is refused says nothing of the model."""
+    try:
+        reply = await onward(call)
+    except PenstockError as error:
+        if ending_of(error).kind == "failed":
+            arm.ended(is_failure=True)
+        raise
+    return reply.tap(_Hearing(arm, reply))
+
+
+class _Hearing(Tap):
+    __slots__ = ("_arm", "_reply")
+
+    def __init__(self, arm: Arm, reply: Reply) -> None:
+        self._arm, self._reply = arm, reply
+
+    async def ended(self, ending: Ending) -> None:
+        status = self._reply.status
+        if ending.kind != "abandoned" and status != 429:
+            self._arm.ended(is_failure=status >= 400 or ending.kind != "complete")
 
 
 def named(call: Call, models: Mapping[str, str]) -> Call:
@@ -111,7 +160,7 @@ def named(call: Call, models: Mapping[str, str]) -> Call:
         ) from fault
     fields.put("model", msgspec.json.encode(model))
     call.trail.append(Named(name, model))
-    return msgspec.structs.replace(call, body=fields.text, request=msgspec.structs.replace(request, model=model))
+    return replace(call, body=fields.text, request=replace(request, model=model))
 
 
 _TYPES = {400: "invalid_request_error", 403: "permission_error", 404: "not_found_error"}
@@ -143,6 +192,7 @@ class _Chain:
             earlier_s=earlier_s,
             text=text,
             hops_on_refusal=feature.on_refusal != "return",
+            hops_on_invalid=feature.form.invalid == "hop",
             hands_over=feature.on_refusal == "server",
             is_shared=feature.single_flight,
             reuse_s=feature.reuse_s,

@@ -56,7 +56,8 @@ class Spliced:
 
     def put(self, name: str | int, value: bytes) -> None:
         """Replace a value where it stands; a new one comes last."""
-        lead, _, behind = self._parts.get(name) or (msgspec.json.encode(name) + b":", b"", b"")
+        named = msgspec.json.encode(name) + b":" if self.is_object else b""
+        lead, _, behind = self._parts.get(name) or (named, b"", b"")
         self._parts[name] = (lead, value, behind)
 
     def drop(self, name: str | int) -> None:

@@ -1,0 +1,1 @@
+"""Prompt caching: which prefixes come again, and where marks for them pay."""
