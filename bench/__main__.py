@@ -34,6 +34,7 @@ BENCHES = (
     "guards",
     "structure",
     "dashboard",
+    "watching",
 )
 
 PAGE = ROOT / "docs" / "benchmarks.md"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..config.money import BudgetConfig
+from ..spending.budget import Budget
+from ..stores.sums import DAY_US, HOUR_US
 from ..stores.totals import Span, Total, Totals, percentile_us
 from .desk import Desk
+from .drawing import SPARK_HEIGHT, SPARK_WIDTH, spark
 from .view import View
 from .wording import dollars, duration, percent, short
 
@@ -16,13 +20,15 @@ def overview(desk: Desk, view: View) -> dict[str, Any]:
         now = _sum(totals.of(view.span, where=view.where))
         before = _sum(totals.of(view.before, where=view.where))
         series = totals.of(view.span, where=view.where, step_us=view.step_us)
+        today = _today(desk, totals, view)
         movers = _movers(_spent(totals, view, view.span), _spent(totals, view, view.before))
         spread = {
             what: {int(one.labels[0]): one.measures["calls"] for one in totals.durations(what, view.span, view.where)}
             for what in ("total", "first_token")
         }
     return {
-        "tiles": _tiles(now, before, spread),
+        "tiles": [today, *_tiles(now, before, spread, _plotted(series))],
+        "box": (SPARK_WIDTH, SPARK_HEIGHT),
         "plots": {"time": [one.at_us // 1_000_000 for one in series], **_plotted(series)},
         "movers": movers[:8],
         "attention": desk.attention(),
@@ -38,21 +44,49 @@ def _sum(totals: list[Total]) -> dict[str, int]:
     return found
 
 
-def _tiles(now: dict[str, int], before: dict[str, int], spread: dict[str, dict[int, int]]) -> list[dict[str, Any]]:
+def _today(desk: Desk, totals: Totals, view: View) -> dict[str, Any]:
+    """What today has cost, UTC, what budgets about everything plan for a day, and what its pace comes to."""
+    from_us = view.now_us - view.now_us % DAY_US
+    spent = _sum(totals.of(Span(from_us, from_us + DAY_US)))["cost_nano"]
+    plans = [_planned_nano(own) for own in desk.config.budgets if not own.where and not own.per]
+    of = f"of {dollars(min(plans))} planned" if (plans := [nano for nano in plans if nano]) else "no plan for a day"
+    gone_us = view.now_us - from_us
+    ahead = f", {dollars(spent * DAY_US // gone_us)} by midnight at this pace" if spent and gone_us > HOUR_US else ""
+    return {"name": "Spent today, UTC", "value": dollars(spent), "note": of + ahead, "to": "cost"}
+
+
+def _planned_nano(own: BudgetConfig) -> int:
+    """What a budget plans for a day; 0 where its period has no days."""
+    days = {"day": 1, "week": 7, "month": 30}.get(own.period, 0)
+    return (Budget(own).plan_nano or 0) // days if days else 0
+
+
+def _tiles(
+    now: dict[str, int], before: dict[str, int], spread: dict[str, dict[int, int]], plotted: dict[str, list[float]]
+) -> list[dict[str, Any]]:
     read, all_input = now["cache_read_tokens"], _input(now)
     faults, faults_before = now["errors"] - now["refused"], before["errors"] - before["refused"]
     return [
         {
             "name": "Spent",
             "value": dollars(now["cost_nano"]),
+            "spark": spark(plotted["spent"]),
             "was": before["cost_nano"],
             "is": now["cost_nano"],
             "to": "cost",
         },
-        {"name": "Calls", "value": short(now["calls"]), "was": before["calls"], "is": now["calls"], "to": "calls"},
+        {
+            "name": "Calls",
+            "value": short(now["calls"]),
+            "spark": spark(plotted["calls"]),
+            "was": before["calls"],
+            "is": now["calls"],
+            "to": "calls",
+        },
         {
             "name": "Errors",
             "value": percent(faults, now["calls"]),
+            "spark": spark(plotted["errors"]),
             "was": faults_before,
             "is": faults,
             "to": "reliability",

@@ -48,7 +48,7 @@ function drawn(figure) {
   const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line") } };
   figure.querySelector(".uplot")?.remove();
   const series = lines.map(({ label, values }, place) => {
-    const own = color(`--plot-${(place % 8) + 1}`);
+    const own = color(label === "errors" ? "--bad" : `--plot-${(place % 8) + 1}`);
     return {
       label, stroke: own, width: isStacked ? 1 : 2, fill: isStacked ? own : own + "22", points: { show: isStacked ? false : undefined },
       paths: isStacked ? uPlot.paths.stepped({ align: 1 }) : undefined,
