@@ -26,8 +26,8 @@ from .traffic import answer, request_body
 
 _ABOUT = (
     "CPU for each call, in the thread that writes the ledger or in one beside it: calls wait for none of it. A record "
-    "as of a 2 KB call with one attempt; traces and metrics of OpenTelemetry go to exporters that throw them away. Bodies "
-    "are kept of one call in twenty, unless the config says otherwise."
+    "as of a 2 KB call with one attempt; traces and metrics of OpenTelemetry go to exporters that throw them away. "
+    "Bodies are kept of one call in twenty, unless the config says otherwise."
 )
 _CALLS = 2_000
 _TRAIL = msgspec.json.encode([Answered("anthropic", 200, 300, 400_000, "req_1")])

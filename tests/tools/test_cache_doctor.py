@@ -48,6 +48,11 @@ def below_minimum(clinic: Clinic) -> None:
         clinic.ask(60 * at, body(f"Question {at}?", system=[text(500, "rule", cache_control=MARK)]))
 
 
+def far_below_minimum(clinic: Clinic) -> None:
+    for at in range(3):
+        clinic.ask(60 * at, body(f"Question {at}?", system=[text(100, "rule", cache_control=MARK)]))
+
+
 def volatile_system(clinic: Clinic) -> None:
     for at in range(6):
         system = [text(20, f"date{at}"), text(2000, "rule", cache_control=MARK)]
@@ -111,6 +116,7 @@ WITH_TOOLS = {"tools": TOOLS, "system": SYSTEM}
 CASES: list[tuple[str, Plant, str, str]] = [
     ("nothing marked", unmarked, "unmarked", "block 1 of 1 of the system prompt"),
     ("below the minimum", below_minimum, "below_minimum", "caches from 1,024 on"),
+    ("far below the minimum", far_below_minimum, "below_minimum", "caches from 1,024 on"),
     ("a date before the system prompt", volatile_system, "volatile", "block 1 of 2 of the system prompt"),
     ("a date, and nothing marked", volatile_and_unmarked, "volatile", "block 1 of 2 of the system prompt"),
     ("a release of the system prompt", a_release, "system_changed", "block 2 of 2 of the system prompt"),

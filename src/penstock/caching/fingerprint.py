@@ -62,6 +62,13 @@ class Fingerprinted(Fact, frozen=True):
         return f"Its prompt had {self.blocks:,} blocks ({parts}), about {sum(self.tokens):,} tokens, {marked}."
 
 
+class TooShort(Fact, frozen=True):
+    """The caller has marked a prompt that is far too short to be cached. Nothing else is kept of it."""
+
+    def told(self) -> str:
+        return "Its prompt is marked for the cache, and too short to be cached."
+
+
 def kept(blocks: int, tools: int, system: int, marks: Iterable[int]) -> list[int]:
     """The places of the blocks that a fingerprint has, in order: all of them, unless there are very many."""
     if blocks <= _HEAD + _TAIL:

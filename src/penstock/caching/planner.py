@@ -210,7 +210,7 @@ def _marks(planned: Planned, outlook: Outlook, ratios: Ratios, ttl: str) -> list
 
 
 def _is_short(request: Request, body: bytes, model: Model | None) -> bool:
-    """Whether the prompt is far too short to be cached, going by its bytes, and nobody has marked it.
+    """Whether the prompt is far too short to be cached, going by its bytes.
 
     A file that lies elsewhere may be of any length.
     """
@@ -218,4 +218,4 @@ def _is_short(request: Request, body: bytes, model: Model | None) -> bool:
     least = model.cacheable_tokens_min if model is not None else None
     if size >= _BYTES_OF_TOKEN * (least or _CACHEABLE_USUALLY):
         return False
-    return b'"source"' not in body and b'"cache_control"' not in body
+    return b'"source"' not in body

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..caching.fingerprint import Fingerprinted
+from ..caching.fingerprint import Fingerprinted, TooShort
 from ..call import Fact, Spent
 from ..choosing.chooser import Chosen, Unfit
 from ..choosing.copies import Copied, CopyOf, Drawn, Uncopied
@@ -60,7 +60,7 @@ FACTS: dict[str, type[Fact]] = {
         *(Reserved, Slowed, Downgraded, Trimmed),
         *(Paced, Answered, Broken, Hedged, Retried, Stopped, Skipped, Tripped, Hopped, HandedOver, Substituted),
         *(Pruned, Unpruned, Delegated),
-        *(Marked, Unmarked, Fingerprinted, Diagnosed),
+        *(Marked, Unmarked, Fingerprinted, TooShort, Diagnosed),
         *(Formatted, Judged),
         *(Inspected, Withheld),
         *(Spent, Traced, Settled),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ...caching.fingerprint import fingerprint
+from ...caching.fingerprint import TooShort, fingerprint
 from ...caching.marking import marked, shown
 from ...caching.planner import Planned, Planner
 from ...call import Call, Fact
@@ -53,6 +53,8 @@ class Caching:
     async def __call__(self, call: Call, onward: Next) -> Reply:
         planned = self._planned(call)
         if planned is None:
+            if self._salt and b'"cache_control"' in call.body and call.endpoint.name == "messages":
+                call.trail.append(TooShort())
             return await onward(call)
         planner, clock, started_s = self._planner, self._clock, self._clock.now()
         sent = _with_marks(call, planned)

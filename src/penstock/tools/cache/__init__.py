@@ -12,7 +12,7 @@ from ...wire.prices import PriceBook
 from ..advise.rows import Span
 from ..ledger import opened
 from .entries import Entries
-from .judging import missed
+from .judging import missed, too_short
 from .result import Diagnosis, Finding, Patient
 from .rows import calls
 from .streams import Streams
@@ -34,6 +34,8 @@ def diagnose(data: Path, span: Span, prices: PriceBook) -> Diagnosis:
             last_us = max(last_us, call.at_us)
             sums.count(call)
             if call.prompt is None:
+                if call.is_marked:
+                    sums.missed(too_short(call))
                 continue
             found = entries.found(call)
             miss = missed(call, found, streams.before(call))

@@ -195,6 +195,12 @@ def _ignored(call: Seen, prompt: Prompt) -> Miss:
     return Miss(call=call, cause=cause, tokens=0, where=where)
 
 
+def too_short(call: Seen) -> Miss:
+    """It is marked, and far too short for that: nothing else is known of it."""
+    where = f"{call.prompt_tokens:,} tokens in all, and {call.scope.model} caches from {call.least_tokens:,} on"
+    return Miss(call=call, cause="below_minimum", tokens=0, where=where)
+
+
 def _with_word(call: Seen, miss: Miss | None) -> Miss | None:
     """What the API says goes before what was found here, where that is vague; its tokens are exact."""
     said = call.said

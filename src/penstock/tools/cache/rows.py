@@ -24,9 +24,10 @@ CACHEABLE_USUALLY = 1024
 _COLUMNS = f"""call_id, began_at_us, feature, prompt, session, upstream, {MODEL_SQL},
     input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens,
     service_tier, inference_geo, speed, first_token_us, upstream_us, total_us,
-    CASE WHEN instr(trail, '"Fingerprinted"') THEN trail END"""
+    CASE WHEN instr(trail, '"Fingerprinted"') OR instr(trail, '"TooShort"') THEN trail END"""
 _TRAIL = msgspec.json.Decoder(list[msgspec.Raw])
 _FINGERPRINT = msgspec.json.Decoder(Fingerprinted)
+_IS_MARKED = b'{"type":"TooShort"'
 _SAID = msgspec.json.Decoder(Diagnosed)
 
 
@@ -49,8 +50,8 @@ class Scope(msgspec.Struct, frozen=True):
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """One call that was answered. It left at `at_us` and its answer had begun by `begun_us`, Unix microseconds.
 
-    `prompt` is None where there is no fingerprint: it was too short to be cached, or an older Penstock made the call.
-    `said` is the API's own word on what was missed.
+    `prompt` is None where there is no fingerprint: it was too short to be cached, and then perhaps `is_marked`, or an
+    older Penstock made the call. `said` is the API's own word on what was missed.
     """
 
     call_id: str
@@ -63,6 +64,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     least_tokens: int
     prompt: Prompt | None
     said: Diagnosed | None
+    is_marked: bool = False
 
     @property
     def read_tokens(self) -> int:
@@ -126,6 +128,7 @@ def _seen(row: tuple[Any, ...]) -> Seen | None:
         least_tokens=least,
         prompt=fact,
         said=said,
+        is_marked=trail is not None and _IS_MARKED in trail,
     )
 
 
