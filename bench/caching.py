@@ -7,17 +7,16 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 
-from penstock import call
-from penstock.call import Call, Candidate, Trail
+from penstock.call import Call
 from penstock.config.schema import Config
 from penstock.drive import run
 from penstock.layers.per_attempt.caching import Caching
 from penstock.ports import Ports
 from penstock.ports.blocking import BlockingClock
 from penstock.reply import Reply, Whole
-from penstock.wire.messages import endpoint, read_request
 from penstock.wire.reading import reading
 
+from .calls import a_call
 from .report import Plan, Row, Section, Spread, Target
 from .traffic import answer, request_body
 
@@ -83,7 +82,7 @@ def _layer_us(bodies: Callable[[int], bytes], calls: int) -> float:
     async def through(one: Call) -> None:
         await (await layer(one, below)).read()
 
-    made = [_call(bodies(number)) for number in range(calls + 3)]
+    made = [a_call(bodies(number)) for number in range(calls + 3)]
     for one in made[:3]:
         run(through(one))
     return _cpu_us(through, made[3:]) - _cpu_us(alone, made[3:])
@@ -94,22 +93,3 @@ def _cpu_us(through: Callable[[Call], Coroutine[Any, Any, None]], calls: Sequenc
     for one in calls:
         run(through(one))
     return (time.process_time() - began) * 1e6 / len(calls)
-
-
-def _call(body: bytes) -> Call:
-    return Call(
-        id="call_1",
-        face="client",
-        method="POST",
-        path="/v1/messages",
-        query="",
-        headers=(),
-        fields={},
-        body=body,
-        endpoint=endpoint("POST", "/v1/messages"),
-        request=read_request(body),
-        began=0.0,
-        began_at_us=0,
-        trail=Trail(),
-        plan=call.Plan((Candidate(call.Target("bench", "http://127.0.0.1:1")),)),
-    )

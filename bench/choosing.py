@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from penstock.call import Call, Tags, Target, Trail
+from penstock.call import Call, Tags, Target
 from penstock.config.features import FeatureConfig
 from penstock.config.money import BudgetConfig
 from penstock.config.routes import ArmConfig, RouteConfig, ShadowConfig, SplitConfig, WhenConfig
@@ -24,10 +24,10 @@ from penstock.ports.loop import LoopClock, LoopTasks
 from penstock.reply import Reply, Whole
 from penstock.secret import Secret
 from penstock.stores.memory import MemoryKeys, MemoryLedger, MemoryStatus
-from penstock.wire.messages import endpoint, read_request
 from penstock.wire.prices import PriceBook
 from penstock.wire.reading import reading
 
+from .calls import a_call
 from .report import Plan, Row, Section, Spread
 from .report import Target as Goal
 from .traffic import UPSTREAM_KEY, answer, request_body
@@ -170,19 +170,5 @@ _BODY = json.dumps({**json.loads(request_body()), "model": "feature:bench"}).enc
 
 def _call(number: int) -> Call:
     clock = BlockingClock()
-    return Call(
-        id=f"call_{number:026}",
-        face="client",
-        method="POST",
-        path="/v1/messages",
-        query="",
-        headers=(),
-        fields={},
-        body=_BODY,
-        endpoint=endpoint("POST", "/v1/messages"),
-        request=read_request(_BODY),
-        began=clock.now(),
-        began_at_us=clock.wall_us(),
-        trail=Trail(),
-        tags=Tags(feature="bench", user=f"u{number}"),
-    )
+    own = {"id": f"call_{number:026}", "began": clock.now(), "began_at_us": clock.wall_us(), "plan": None}
+    return a_call(_BODY, **own, tags=Tags(feature="bench", user=f"u{number}"))

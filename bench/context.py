@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from penstock import call as calls
-from penstock.call import Call, Candidate, Tags, Target, Trail
+from penstock.call import Call
 from penstock.config.context import ContextConfig
 from penstock.config.features import FeatureConfig
 from penstock.config.schema import Config
@@ -16,9 +15,9 @@ from penstock.drive import run
 from penstock.layers.per_attempt.context import Context
 from penstock.ports.blocking import BlockingClock
 from penstock.reply import Reply, Whole
-from penstock.wire.messages import endpoint, read_request
 from penstock.wire.reading import reading
 
+from .calls import a_call
 from .report import Plan, Row, Section, Spread
 
 _ABOUT = (
@@ -86,21 +85,4 @@ def _call(exchanges: int, words: int, model: str) -> Call:
             {"role": "assistant", "content": [{"type": "text", "text": _SENTENCE * words}]},
         ]
     body = msgspec.json.encode({"model": model, "max_tokens": 1_000, "messages": turns[:-1]})
-    target = Target("anthropic", "https://api.anthropic.example")
-    return Call(
-        id="call_1",
-        face="gateway",
-        method="POST",
-        path="/v1/messages",
-        query="",
-        headers=(),
-        fields={},
-        body=body,
-        endpoint=endpoint("POST", "/v1/messages"),
-        request=read_request(body),
-        began=0.0,
-        began_at_us=0,
-        trail=Trail(),
-        tags=Tags(),
-        plan=calls.Plan((Candidate(target),)),
-    )
+    return a_call(body, face="gateway")

@@ -6,8 +6,7 @@ import json
 import time
 from typing import Any
 
-from penstock.call import Call, Candidate, Target, Trail
-from penstock.call import Plan as Way
+from penstock.call import Call
 from penstock.config.features import FeatureConfig
 from penstock.config.form import FormConfig
 from penstock.config.schema import Config
@@ -15,9 +14,10 @@ from penstock.drive import run
 from penstock.layers.per_attempt.structure import Structure
 from penstock.ports.blocking import BlockingClock
 from penstock.reply import Reply, Whole
-from penstock.wire.messages import endpoint, read_request
+from penstock.wire.messages import endpoint
 from penstock.wire.reading import reading
 
+from .calls import a_call
 from .report import Plan, Row, Section, Spread
 
 _ABOUT = (
@@ -84,7 +84,7 @@ class Traffic:
         """CPU for each call, read to its end; making call and answer is not counted."""
         used = 0.0
         for _ in range(count):
-            call, reply = self._call(), self._reply()
+            call, reply = a_call(self._body), self._reply()
 
             async def onward(passed: Call, made: Reply = reply) -> Reply:
                 return made
@@ -97,24 +97,6 @@ class Traffic:
             run(through())
             used += time.process_time() - began
         return used * 1e6 / count
-
-    def _call(self) -> Call:
-        return Call(
-            id="call_1",
-            face="client",
-            method="POST",
-            path="/v1/messages",
-            query="",
-            headers=(),
-            fields={},
-            body=self._body,
-            endpoint=_WHERE,
-            request=read_request(self._body),
-            began=0.0,
-            began_at_us=0,
-            trail=Trail(),
-            plan=Way((Candidate(Target("bench", "http://127.0.0.1:1")),)),
-        )
 
     def _reply(self) -> Reply:
         follow = reading(_WHERE, 200, self._headers)
