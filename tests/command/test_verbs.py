@@ -66,6 +66,12 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
+def test_a_report_draws_what_groups_cost_where_it_is_asked_to(made: Made) -> None:
+    plain, drawn = (made.run("report", "--by", "feature", *words).stdout for words in ((), ("--plot",)))
+    bars = [line.count("█") for line in drawn.splitlines()]
+    assert "█" not in plain and max(bars) == 24 and bars[0] == bars[-1] == 0
+
+
 def test_report_sums_exactly(made: Made) -> None:
     report = told(made.run("report", "--by", "feature,user", "--json"))
     assert set(report) == {"totals", "groups"}

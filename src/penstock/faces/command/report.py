@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,9 @@ from ...ports.blocking import BlockingClock
 from ...stores import report as tool
 from ...stores.reading import GROUPABLE
 from .options import ConfigOption, DataOption, JsonOption, from_us, listed, opened
+
+#: How long the longest bar is.
+_BAR_CHARACTERS = 24
 
 
 def report(
@@ -25,6 +29,10 @@ def report(
     data: DataOption = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: the groups, or the totals without --by.")] = False,
+    plot: Annotated[
+        bool | None,
+        typer.Option("--plot/--no-plot", help="A bar beside each group, as long as its cost. Default: at a terminal."),
+    ] = None,
 ) -> None:
     """Cost, tokens, latency percentiles and errors, in all and by group."""
     now_us = BlockingClock.wall_us()
@@ -43,10 +51,10 @@ def report(
             writer.writeheader()
             writer.writerows(rows)
     else:
-        _show(made, listed(by))
+        _show(made, listed(by), has_bars=sys.stdout.isatty() if plot is None else plot)
 
 
-def _show(made: dict[str, Any], by: list[str]) -> None:
+def _show(made: dict[str, Any], by: list[str], *, has_bars: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -55,8 +63,13 @@ def _show(made: dict[str, Any], by: list[str]) -> None:
         table.add_column(name, overflow="fold")
     for heading in ("calls", "errors", "cost $", "input", "written", "read", "output", "p50 ms", "p95", "p99"):
         table.add_column(heading, justify="right", no_wrap=True)
+    has_bars = has_bars and bool(made["groups"])
+    if has_bars:
+        table.add_column("cost", no_wrap=True)
+    most = max((Decimal(row["cost_usd"]) for row in made["groups"]), default=Decimal(0))
     for row in made["groups"]:
-        table.add_row(*[_label(row[name]) for name in by], *_cells(row))
+        bar = [_bar(Decimal(row["cost_usd"]), most)] if has_bars else []
+        table.add_row(*[_label(row[name]) for name in by], *_cells(row), *bar)
     if made["groups"]:
         table.add_section()
     table.add_row(*["all" if place == 0 else "" for place in range(len(by))], *_cells(made["totals"]))
@@ -77,6 +90,12 @@ def _show(made: dict[str, Any], by: list[str]) -> None:
             "calls whose usage was never seen. `penstock report --by model,ending` shows which.",
             file=sys.stderr,
         )
+
+
+def _bar(amount: Decimal, most: Decimal) -> str:
+    """A bar as long as an amount, in eighths of a character; of the most it has all the room."""
+    eighths = round(8 * _BAR_CHARACTERS * amount / most) if most else 0
+    return "█" * (eighths // 8) + ("", *"▏▎▍▌▋▊▉")[eighths % 8]
 
 
 def _label(value: object) -> str:
