@@ -12,6 +12,7 @@ from penstock.errors import Refused, Unavailable, UpstreamFailed
 from penstock.layers.per_attempt.transport import Answered, Broken, Transport
 from penstock.ports import Outgoing
 from penstock.ports.simulated import Scripted, SimulatedUpstream
+from penstock.record import Record
 from penstock.secret import Secret
 from penstock.wire.envelopes import envelope
 from script import ANSWER, HELLO, JSON_ANSWER, STREAM, UPSTREAM, Drive, LedgerBook, a_call, ports
@@ -201,3 +202,14 @@ def test_what_a_cloud_does_not_have_is_refused_before_anything_is_sent(drive: Dr
     with pytest.raises(Refused, match="message batches") as caught:
         drive(scene())
     assert caught.value.code == "not_at_upstream" and own.ledger.intents == []  # type: ignore[attr-defined]
+
+
+def test_an_answer_is_told_with_what_a_layer_wanted_it_for() -> None:
+    own, aside = (Answered("anthropic", 200, 1_000, 5_000, aside=wanted) for wanted in (None, "summary"))
+    assert own.told() == "anthropic answered 200 after 4.0 ms."
+    assert aside.told() == "anthropic, asked for a summary, answered 200 after 4.0 ms."
+    record = Record(call_id="c", began_at_us=0, face="f", method="POST", path="/", endpoint="messages")
+    aside.mark(record)
+    assert (record.attempts, record.upstream) == (0, None), "it is no attempt of the call's"
+    own.mark(record)
+    assert (record.attempts, record.upstream) == (1, "anthropic")

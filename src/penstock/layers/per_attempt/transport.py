@@ -60,8 +60,8 @@ class Answered(Fact, frozen=True):
     def told(self) -> str:
         took_ms = (self.head_us - self.sent_us) / 1000
         named = f", request {self.request_id}" if self.request_id else ""
-        wanted = f", asked for a {self.aside}" if self.aside is not None else ""
-        return f"{self.upstream}{wanted}, answered {self.status} after {took_ms:.1f} ms{named}."
+        wanted = f", asked for a {self.aside}," if self.aside is not None else ""
+        return f"{self.upstream}{wanted} answered {self.status} after {took_ms:.1f} ms{named}."
 
 
 class Broken(Fact, frozen=True):
