@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from penstock.call import Call, Target
+from penstock.config.features import FeatureConfig
 from penstock.config.money import BudgetConfig
 from penstock.config.schema import Config
 from penstock.errors import PenstockError, StoreFailed
@@ -192,8 +193,8 @@ class Outcome:
     budgets: tuple[BudgetConfig, ...]
 
 
-def run_world(seed: int, *, calls: int = 12) -> Outcome:
-    """One world: `calls` callers at once, drawn from the seed."""
+def run_world(seed: int, *, calls: int = 12, feature: FeatureConfig | None = None) -> Outcome:
+    """One world: `calls` callers at once, drawn from the seed, all of them of that feature."""
     world = World(seed)
     upstream = SimulatedUpstream(world, script_for(world.random))
     ledger = Ledger(world, world.random.choice([0.0, 0.0, 0.05, 0.3]))
@@ -202,7 +203,8 @@ def run_world(seed: int, *, calls: int = 12) -> Outcome:
     kept = {**shared(world), "budgets": money}
     ports = Ports(world, world, upstream, ledger, KeyRing({KEY.digest: KEY}), MemoryRetryBudget(retries, 0.5), **kept)
     target = Target("anthropic", "https://api.example", Secret("sk-world-1234567890"))
-    core = build(Config(budgets=budgets), ports, routes(target), PRICES)
+    features = {} if feature is None else {"default": feature}
+    core = build(Config(budgets=budgets, features=features), ports, routes(target), PRICES)
     visits = []
     for number in range(calls):
         made = a_visit(world, number)
