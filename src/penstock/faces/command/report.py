@@ -17,6 +17,7 @@ from .options import ConfigOption, DataOption, JsonOption, from_us, listed, open
 
 #: How long the longest bar is.
 _BAR_CHARACTERS = 24
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
 def report(
@@ -94,8 +95,8 @@ def _show(made: dict[str, Any], by: list[str], *, has_bars: bool) -> None:
 
 def _bar(amount: Decimal, most: Decimal) -> str:
     """A bar as long as an amount, in eighths of a character; of the most it has all the room."""
-    eighths = round(8 * _BAR_CHARACTERS * amount / most) if most else 0
-    return "█" * (eighths // 8) + ("", *"▏▎▍▌▋▊▉")[eighths % 8]
+    eighths = int(8 * _BAR_CHARACTERS * amount / most) if most else 0
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
 
 
 def _label(value: object) -> str:
